@@ -1,0 +1,131 @@
+"""What the runtime needs from the outside world: one to four methods each, named for the need.
+
+Drivers implement these and know neither each other nor the runtime. Every wait takes an absolute deadline in monotonic
+nanoseconds; a driver translates its library's errors into `controller.errors` at its edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from models.frame import Frame
+from statemachines.vocabulary import (
+    Answer,
+    FaultCode,
+    Ns,
+    Outcome,
+    PartKey,
+    PlcHead,
+    RecordEvent,
+    RecordGate,
+    RecordLate,
+    RecordTrigger,
+    TriggerSlot,
+)
+
+StatusValue = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class PlcReading:
+    """One read of the PLC: everything in it left the PLC after `sent_at`."""
+
+    sent_at: Ns
+    head: PlcHead
+    slots: tuple[TriggerSlot, ...]
+
+
+class PlcLink(Protocol):
+    """The PLC's tags. One connection at a time; after any DeviceError the caller closes and connects anew."""
+
+    async def connect(self, deadline: Ns) -> None:
+        """Connect and check existence, type and access of every tag.
+
+        Raises ConfigError for a tag that can never work, DeviceError for a PLC that cannot be reached.
+        """
+        ...
+
+    async def read(self, seqs: Sequence[int], deadline: Ns) -> PlcReading:
+        """Read the head and the trigger slots in which these sequence numbers belong, in one request,
+        TriggerSeq before the slots."""
+        ...
+
+    async def changed(self, deadline: Ns) -> None:
+        """Return when a new read is due: after the polling interval, or as soon as a subscription says so."""
+        ...
+
+    async def write_status(self, values: Mapping[str, StatusValue], deadline: Ns) -> None:
+        """Write single tags by their contract name ("Heartbeat", "Ready", …)."""
+        ...
+
+    async def write_answer(self, answer: Answer, deadline: Ns) -> None:
+        """Write a result block into its slot: fields and Check first, ResultSeq in a second request after success."""
+        ...
+
+    async def close(self) -> None:
+        """Drop the connection. Never raises, never waits longer than a second."""
+        ...
+
+
+class Camera(Protocol):
+    """One view's eyes."""
+
+    async def open(self, deadline: Ns) -> None:
+        """Make ready to capture. Raises DeviceError."""
+        ...
+
+    async def capture(self, part: PartKey, view: str, until: Ns, deadline: Ns) -> Frame:
+        """Expose now, not later than `until`; return the frame before `deadline`. Raises DeviceError."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the device. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What goes to the journal, with the wall clock for people.
+
+    fact: RecordTrigger, Outcome, RecordLate, RecordGate or RecordEvent.
+    """
+
+    wall_ns: int
+    fact: RecordTrigger | Outcome | RecordLate | RecordGate | RecordEvent
+
+
+class Journal(Protocol):
+    """The append-only record. `append` never blocks and never raises: rows wait in a bounded queue."""
+
+    def append(self, record: Record) -> bool:
+        """Queue one record; False when the queue is full and the record was dropped (counted, alarmed).
+
+        After each commit the journal calls, on its own thread, the `on_committed` it was made with, with the keys of
+        the triggers that are durable now.
+        """
+        ...
+
+
+CommittedCallback = Callable[[tuple[PartKey, ...]], None]
+
+
+class ImageStore(Protocol):
+    """Keeps images within a byte budget. `keep` never blocks and never raises."""
+
+    def keep(self, frame: Frame, outcome: Outcome, wall_ns: int) -> bool:
+        """Queue one image for writing; False when it was dropped (counted, alarmed)."""
+        ...
+
+
+class Latch(Protocol):
+    """The failsafe latch on disk."""
+
+    def load(self) -> tuple[FaultCode, str]:
+        """The fault that is latched, FaultCode.NONE if none; an unreadable latch counts as latched."""
+        ...
+
+    def store(self, code: FaultCode, why: str) -> None:
+        """Write it durably (atomic replace and fsync). Raises RecordError."""
+        ...

@@ -1,0 +1,1 @@
+"""From frame to graded findings: packages, runner, decoders, catalogue."""

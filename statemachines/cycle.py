@@ -1,0 +1,353 @@
+"""The life of one part, from trigger to answer, as a table.
+
+`step(cycle, event, context) -> (cycle, commands)` is pure. A row is `(Stage, type of event) -> (stages it may lead to,
+effect)`; an event without a row raises IllegalEvent and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from statemachines.decision import Ruling, combine, rule
+from statemachines.errors import IllegalEvent
+from statemachines.vocabulary import (
+    Action,
+    Answer,
+    ArmDeadline,
+    Assessment,
+    Capture,
+    Command,
+    DeadlinePassed,
+    Failed,
+    Finding,
+    FrameCaptured,
+    Infer,
+    Inferred,
+    Mode,
+    Ns,
+    Outcome,
+    PartId,
+    PartKey,
+    Publish,
+    Published,
+    Reason,
+    RecipeFacts,
+    RecordLate,
+    RecordOutcome,
+    Severity,
+    Verdict,
+    Withdraw,
+)
+
+
+class Stage(Enum):
+    """Where a part is."""
+
+    CAPTURING = "capturing"
+    INFERRING = "inferring"
+    PUBLISHING = "publishing"
+    ANSWERED = "answered"
+    ABANDONED = "abandoned"
+
+
+FINAL = frozenset({Stage.ANSWERED, Stage.ABANDONED})
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The part's session is over, or its slot belongs to a later part: it must not be answered any more."""
+
+    part: PartKey
+    at: Ns
+    reason: Reason
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Distrusted:
+    """Failsafe was latched: no verdict of this part may be trusted, however it turns out."""
+
+    part: PartKey
+    at: Ns
+    why: str
+
+
+CycleEvent = FrameCaptured | Inferred | Failed | DeadlinePassed | Published | Abandoned | Distrusted
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a part must know of the others at this moment.
+
+    undecided_before: NO_DECISION answers in a row. superseded: a later part's answer already owns the result slot.
+    """
+
+    undecided_before: int = 0
+    superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One part in flight. Recipe, mode and deadline stay those of its trigger."""
+
+    part: PartKey
+    part_id: PartId
+    stage: Stage
+    recipe: RecipeFacts
+    mode: Mode
+    plc_epoch: int
+    triggered_at: Ns
+    seen_at: Ns
+    deadline: Ns
+    frames_due: frozenset[str] = frozenset()
+    verdicts_due: frozenset[str] = frozenset()
+    assessments: tuple[Assessment, ...] = ()
+    captured_at: Ns = Ns(0)
+    inferred_at: Ns = Ns(0)
+    handed_at: Ns = Ns(0)
+    answer: Answer | None = None
+    alert: bool = False
+    findings: tuple[Finding, ...] = ()
+    why: str = ""
+
+    @property
+    def settled(self) -> bool:
+        """Ended, and nothing of it is on its way any more."""
+        return self.stage in FINAL and not self.frames_due and not self.verdicts_due
+
+
+Step = tuple[Cycle, tuple[Command, ...]]
+Effect = Callable[[Cycle, CycleEvent, Context], Step]
+
+
+def begin(cycle: Cycle) -> Step:
+    """Start a part that may be inspected: expose every view, arm its deadline."""
+    until = Ns(cycle.triggered_at + cycle.recipe.capture_window_ns)
+    views = cycle.recipe.views
+    started = replace(cycle, stage=Stage.CAPTURING, frames_due=frozenset(views))
+    captures = tuple(Capture(cycle.part, view, until, cycle.deadline) for view in views)
+    return started, (*captures, ArmDeadline(cycle.part, cycle.deadline))
+
+
+def refuse(cycle: Cycle, at: Ns, reason: Reason, why: str, context: Context) -> Step:
+    """Answer a part at once that may not be inspected."""
+    return _undecided(cycle, at, reason, why, context)
+
+
+def step(cycle: Cycle, event: CycleEvent, context: Context = Context()) -> Step:
+    """Perform the row for this event. Raises IllegalEvent where there is none."""
+    row = TABLE.get((cycle.stage, type(event)))
+    if row is None:
+        raise IllegalEvent(f"part {cycle.part}: {type(event).__name__} while {cycle.stage.value}")
+    targets, effect = row
+    after, commands = effect(cycle, event, context)
+    if after.stage not in targets:
+        raise IllegalEvent(f"part {cycle.part}: {type(event).__name__} led from {cycle.stage} to {after.stage}")
+    return after, commands
+
+
+# --- effects --------------------------------------------------------------------------------------------------
+
+
+def _take_frame(cycle: Cycle, event: CycleEvent, context: Context) -> Step:
+    assert isinstance(event, FrameCaptured)
+    due = _due(cycle.frames_due, event.view, event)
+    cycle = replace(cycle, frames_due=due, captured_at=event.at)
+    limit = cycle.triggered_at + cycle.recipe.capture_window_ns
+    if not cycle.triggered_at <= event.exposed_at:
+        early_ms = (cycle.triggered_at - event.exposed_at) / 1e6
+        why = f"{event.view}: frame {event.counter} was exposed {early_ms:.1f} ms before the trigger"
+        return _undecided(cycle, event.at, Reason.CAMERA, why, context)
+    if not event.exposed_at <= limit:
+        late_ms = (event.exposed_at - limit) / 1e6
+        why = f"{event.view}: frame {event.counter} was exposed {late_ms:.1f} ms after the capture window"
+        return _undecided(cycle, event.at, Reason.LATE_TRIGGER, why, context)
+    stage = Stage.CAPTURING if due else Stage.INFERRING
+    cycle = replace(cycle, stage=stage, verdicts_due=cycle.verdicts_due | {event.view})
+    return cycle, (Infer(cycle.part, event.view, cycle.deadline),)
+
+
+def _take_assessment(cycle: Cycle, event: CycleEvent, context: Context) -> Step:
+    assert isinstance(event, Inferred)
+    due = _due(cycle.verdicts_due, event.view, event)
+    assessments = (*cycle.assessments, event.assessment)
+    cycle = replace(cycle, verdicts_due=due, assessments=assessments, inferred_at=event.at)
+    if not event.at <= cycle.deadline:
+        return _undecided(cycle, event.at, Reason.DEADLINE, "judged after the deadline", context)
+    if due or cycle.frames_due:
+        return cycle, ()
+    judgement = combine(cycle.assessments)
+    if judgement is None:
+        return _undecided(cycle, event.at, Reason.MODEL, "the models gave no usable result", context)
+    cycle = replace(cycle, findings=judgement.findings)
+    return _publish(cycle, event.at, judgement.verdict, Reason.DECIDED, judgement.why, judgement.score, context)
+
+
+def _give_up_view(cycle: Cycle, event: CycleEvent, context: Context) -> Step:
+    assert isinstance(event, Failed)
+    return _undecided(_forget(cycle, event), event.at, event.reason, event.why, context)
+
+
+def _give_up_time(cycle: Cycle, event: CycleEvent, context: Context) -> Step:
+    missing = "frame" if cycle.stage is Stage.CAPTURING else "model"
+    return _undecided(cycle, event.at, Reason.DEADLINE, f"deadline passed while waiting for the {missing}", context)
+
+
+def _distrust(cycle: Cycle, event: CycleEvent, context: Context) -> Step:
+    assert isinstance(event, Distrusted)
+    return _undecided(cycle, event.at, Reason.FAILSAFE, event.why, context)
+
+
+def _abandon(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
+    assert isinstance(event, Abandoned)
+    return _leave(cycle, event.at, event.reason, event.why)
+
+
+def _withdraw(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
+    assert isinstance(event, Abandoned)
+    after, commands = _leave(cycle, event.at, event.reason, event.why)
+    return after, (Withdraw(cycle.part), *commands)
+
+
+def _confirm(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
+    assert isinstance(event, Published)
+    outcome = _outcome(cycle, event.at, answered=True)
+    return replace(cycle, stage=Stage.ANSWERED), (RecordOutcome(outcome),)
+
+
+def _note_late(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
+    what = type(event).__name__
+    if isinstance(event, Inferred):
+        what = f"{event.view}: {event.assessment.verdict.name} came late: {event.assessment.why}"
+    elif isinstance(event, Failed):
+        what = f"{event.view}: {event.why}"
+    elif isinstance(event, FrameCaptured):
+        what = f"{event.view}: frame {event.counter} came late"
+    return _forget(cycle, event), (RecordLate(cycle.part, event.at, what),)
+
+
+def _ignore(cycle: Cycle, _event: CycleEvent, _context: Context) -> Step:
+    return cycle, ()
+
+
+def _due(due: frozenset[str], view: str, event: CycleEvent) -> frozenset[str]:
+    if view not in due:
+        raise IllegalEvent(f"part {event.part}: {type(event).__name__} for view {view}, which is not awaited")
+    return due - {view}
+
+
+def _forget(cycle: Cycle, event: CycleEvent) -> Cycle:
+    """The view that this event speaks of is not on its way any more."""
+    match event:
+        case FrameCaptured():
+            return replace(cycle, frames_due=_due(cycle.frames_due, event.view, event))
+        case Inferred():
+            return replace(cycle, verdicts_due=_due(cycle.verdicts_due, event.view, event))
+        case Failed() if event.view in cycle.frames_due:
+            return replace(cycle, frames_due=cycle.frames_due - {event.view})
+        case Failed():
+            return replace(cycle, verdicts_due=_due(cycle.verdicts_due, event.view, event))
+        case _:
+            return cycle
+
+
+def _undecided(cycle: Cycle, at: Ns, reason: Reason, why: str, context: Context) -> Step:
+    return _publish(cycle, at, Verdict.NO_DECISION, reason, why, 0.0, context)
+
+
+def _publish(cycle: Cycle, at: Ns, verdict: Verdict, reason: Reason, why: str, score: float, context: Context) -> Step:
+    ruling = rule(cycle.mode, verdict, cycle.recipe.policy, context.undecided_before)
+    answer = _answer(cycle, at, ruling, verdict, reason, score)
+    cycle = replace(cycle, stage=Stage.PUBLISHING, answer=answer, alert=ruling.alert, why=why, handed_at=at)
+    if context.superseded:
+        return _leave(cycle, at, Reason.SUPERSEDED, f"a later part's answer owns the slot; it was: {why}")
+    return cycle, (Publish(cycle.part, answer, cycle.deadline),)
+
+
+def _answer(cycle: Cycle, at: Ns, ruling: Ruling, verdict: Verdict, reason: Reason, score: float) -> Answer:
+    worst = cycle.findings[0] if cycle.findings and verdict is not Verdict.NO_DECISION else None
+    return Answer(
+        seq=cycle.part.seq,
+        part_id=cycle.part_id,
+        epoch_echo=cycle.plc_epoch,
+        session_id=cycle.part.epoch,
+        action=ruling.action,
+        verdict=verdict,
+        reason=reason,
+        defect_code=worst.code if worst else 0,
+        severity=worst.severity if worst else Severity.NONE,
+        finding_count=len(cycle.findings),
+        score=score,
+        latency_us=max(0, at - cycle.seen_at) // 1000,
+        mode=cycle.mode,
+    )
+
+
+def _leave(cycle: Cycle, at: Ns, reason: Reason, why: str) -> Step:
+    """End a part without an answer: the PLC's own fallback acts, the journal says why."""
+    outcome = replace(_outcome(cycle, at, answered=False), reason=reason, why=why)
+    return replace(cycle, stage=Stage.ABANDONED), (RecordOutcome(outcome),)
+
+
+def _outcome(cycle: Cycle, at: Ns, *, answered: bool) -> Outcome:
+    answer = cycle.answer
+    reached = {
+        "triggered": cycle.triggered_at,
+        "seen": cycle.seen_at,
+        "captured": cycle.captured_at,
+        "inferred": cycle.inferred_at,
+        "handed": cycle.handed_at,
+        "published": at if answered else Ns(0),
+    }
+    return Outcome(
+        part=cycle.part,
+        part_id=cycle.part_id,
+        at=at,
+        verdict=answer.verdict if answer else Verdict.NO_DECISION,
+        reason=answer.reason if answer else Reason.LOST,
+        action=answer.action if answer else Action.NONE,
+        mode=cycle.mode,
+        answered=answered,
+        findings=cycle.findings,
+        score=answer.score if answer else 0.0,
+        why=cycle.why,
+        stamps={name: int(stamp) for name, stamp in reached.items() if stamp},
+    )
+
+
+# --- the table ------------------------------------------------------------------------------------------------
+
+_S = Stage
+_OUT = (_S.PUBLISHING, _S.ABANDONED)
+
+TABLE: dict[tuple[Stage, type[CycleEvent]], tuple[tuple[Stage, ...], Effect]] = {
+    (_S.CAPTURING, FrameCaptured): ((_S.CAPTURING, _S.INFERRING, *_OUT), _take_frame),
+    (_S.CAPTURING, Inferred): ((_S.CAPTURING, *_OUT), _take_assessment),
+    (_S.CAPTURING, Failed): (_OUT, _give_up_view),
+    (_S.CAPTURING, DeadlinePassed): (_OUT, _give_up_time),
+    (_S.CAPTURING, Distrusted): (_OUT, _distrust),
+    (_S.CAPTURING, Abandoned): ((_S.ABANDONED,), _abandon),
+    (_S.INFERRING, Inferred): ((_S.INFERRING, *_OUT), _take_assessment),
+    (_S.INFERRING, Failed): (_OUT, _give_up_view),
+    (_S.INFERRING, DeadlinePassed): (_OUT, _give_up_time),
+    (_S.INFERRING, Distrusted): (_OUT, _distrust),
+    (_S.INFERRING, Abandoned): ((_S.ABANDONED,), _abandon),
+    (_S.PUBLISHING, Published): ((_S.ANSWERED,), _confirm),
+    (_S.PUBLISHING, Abandoned): ((_S.ABANDONED,), _withdraw),
+    (_S.PUBLISHING, FrameCaptured): ((_S.PUBLISHING,), _note_late),
+    (_S.PUBLISHING, Inferred): ((_S.PUBLISHING,), _note_late),
+    (_S.PUBLISHING, Failed): ((_S.PUBLISHING,), _note_late),
+    (_S.PUBLISHING, DeadlinePassed): ((_S.PUBLISHING,), _ignore),
+    (_S.ANSWERED, FrameCaptured): ((_S.ANSWERED,), _note_late),
+    (_S.ANSWERED, Inferred): ((_S.ANSWERED,), _note_late),
+    (_S.ANSWERED, Failed): ((_S.ANSWERED,), _note_late),
+    (_S.ANSWERED, DeadlinePassed): ((_S.ANSWERED,), _ignore),
+    (_S.ABANDONED, FrameCaptured): ((_S.ABANDONED,), _note_late),
+    (_S.ABANDONED, Inferred): ((_S.ABANDONED,), _note_late),
+    (_S.ABANDONED, Failed): ((_S.ABANDONED,), _note_late),
+    (_S.ABANDONED, DeadlinePassed): ((_S.ABANDONED,), _ignore),
+    (_S.ABANDONED, Published): ((_S.ABANDONED,), _note_late),
+}
+"""Every legal (stage, event), where it may lead, and what it does."""

@@ -1,0 +1,71 @@
+"""The tables as Mermaid diagrams for the documentation, generated so that they cannot lie.
+
+`python -m statemachines.diagrams > docs/state-machines.md`; a test keeps the file current.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+
+from statemachines import cycle, handshake, line
+
+_INTRO = """# State machines
+
+Generated from the tables by `python -m statemachines.diagrams > docs/state-machines.md`; do not edit.
+"""
+
+
+def render() -> str:
+    """The whole page."""
+    return "\n".join(
+        [
+            _INTRO,
+            "## Part cycle (`statemachines/cycle.py`)\n",
+            _part_cycle(),
+            "\n## Handshake with the PLC, sequence profile (`statemachines/handshake.py`)\n",
+            _handshake(),
+            "\n## Line (`statemachines/line.py`)\n",
+            _line(),
+            "",
+        ]
+    )
+
+
+def _mermaid(edges: dict[tuple[str, str], list[str]], start: str) -> str:
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {start}"]
+    for (source, target), labels in edges.items():
+        lines.append(f"    {source} --> {target}: {', '.join(labels)}")
+    return "\n".join([*lines, "```"])
+
+
+def _part_cycle() -> str:
+    edges: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (stage, event), (targets, _) in cycle.TABLE.items():
+        for target in targets:
+            edges[(stage.name, target.name)].append(event.__name__)
+    return _mermaid(edges, cycle.Stage.CAPTURING.name)
+
+
+def _handshake() -> str:
+    edges: dict[tuple[str, str], list[str]] = defaultdict(list)
+    edges[("OFFLINE", "WAITING")].append("LinkUp")
+    for (link, sign), (target, _) in handshake.TABLE.items():
+        edges[(link.name, target.name)].append(sign.name)
+    for link in handshake.Link:
+        if link is not handshake.Link.OFFLINE:
+            edges[(link.name, "OFFLINE")].append("LinkLost")
+    return _mermaid(edges, handshake.Link.OFFLINE.name)
+
+
+def _line() -> str:
+    edges: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in line.TRANSITIONS:
+        sources = row["source"] if isinstance(row["source"], list) else ["starting", "running", "failsafe"]
+        for source in sources:
+            edges[(source, row["dest"])].append(row["trigger"])
+    return _mermaid(edges, "starting")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

@@ -1,0 +1,607 @@
+"""The whole station as one pure value: handshake, parts in flight, line, health. THE place where the tables meet.
+
+`step(station, event) -> (station, commands)` is what the runtime calls for everything that happens, and what the
+exhaustive search in the tests explores. `outputs(station)` derives the PLC's status tags from the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from statemachines import cycle as part_cycle
+from statemachines import handshake, health, line
+from statemachines.cycle import Abandoned, Context, Cycle, CycleEvent, Distrusted
+from statemachines.decision import rule
+from statemachines.errors import IllegalEvent
+from statemachines.handshake import Contract, Handshake, Link
+from statemachines.health import FailsafeLatch
+from statemachines.line import Line
+from statemachines.sequence import slot_of
+from statemachines.vocabulary import (
+    Action,
+    CauseCleared,
+    Command,
+    DeadlinePassed,
+    Event,
+    Failed,
+    FailsafeTripped,
+    Fallback,
+    FaultCode,
+    FrameCaptured,
+    Health,
+    HealthReported,
+    Inferred,
+    LinkLost,
+    LinkUp,
+    LoadRecipe,
+    Mode,
+    ModeRequested,
+    Ns,
+    PartKey,
+    PersistLatch,
+    PlcRead,
+    Policy,
+    Publish,
+    Published,
+    Reason,
+    RecipeFacts,
+    RecipeLoaded,
+    RecipeRefused,
+    RecipeRequested,
+    RecordEvent,
+    RecordGate,
+    RecordLate,
+    RecordOutcome,
+    RecordTrigger,
+    Release,
+    ResetRequested,
+    Stopped,
+    TriggerCommitted,
+    Verdict,
+)
+
+PLC = "plc"
+"""Source name of triggers that come over the PLC's tags."""
+
+RECIPE_LOADING, RECIPE_LOADED, RECIPE_REFUSED = 0, 1, 2
+
+
+NO_RECIPE = RecipeFacts(
+    id=0,
+    product="",
+    hash="0" * 64,
+    views=(),
+    deadline_ns=0,
+    capture_window_ns=0,
+    policy=Policy(Fallback.REJECT, divert_lane=False, stop_after_passes=0),
+)
+"""Stands in while no recipe is loaded: nothing is inspected, and what cannot be decided is rejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration fixes for the station's life."""
+
+    contract: Contract = Contract()
+    max_in_flight: int = 7
+    fault_reset_from_plc: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """They never go down while the station runs."""
+
+    triggers: int = 0
+    answered: int = 0
+    ok: int = 0
+    ng: int = 0
+    unsure: int = 0
+    no_decision: int = 0
+    missed: int = 0
+    late: int = 0
+    overruns: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """Everything that decides what the station does next."""
+
+    rules: Rules = Rules()
+    handshake: Handshake = Handshake()
+    line: Line = Line()
+    latch: FailsafeLatch = FailsafeLatch()
+    recipe: RecipeFacts | None = None
+    recipe_ack: int = 0
+    recipe_status: int = RECIPE_LOADING
+    recipe_wanted: bool = False
+    ceiling: int = 0
+    fault_reset_seen_low: bool = False
+    enable_seen_low: bool = False
+    cycles: Mapping[PartKey, Cycle] = field(default_factory=dict[PartKey, Cycle])
+    slot_owner: Mapping[int, PartKey] = field(default_factory=dict[int, PartKey])
+    last_counter: Mapping[str, int] = field(default_factory=dict[str, int])
+    trigger_ack: int = 0
+    capture_done: int = 0
+    gate_seq: int = 0
+    undecided_in_row: int = 0
+    line_stop: bool = False
+    alert: bool = False
+    reports: Mapping[str, tuple[Health, str]] = field(default_factory=dict[str, tuple[Health, str]])
+    counters: Counters = Counters()
+
+    @property
+    def mode(self) -> Mode:
+        """Mode in force: what was asked for, under the PLC's ceiling."""
+        return Mode(min(self.line.mode, max(self.ceiling, Mode.SHADOW)))
+
+    @property
+    def in_flight(self) -> int:
+        """Parts accepted and not yet ended."""
+        return sum(1 for cycle in self.cycles.values() if cycle.stage not in part_cycle.FINAL)
+
+    @property
+    def ready(self) -> bool:
+        """A trigger now would be inspected."""
+        return self.handshake.link is Link.IN_SESSION and self.not_ready_because is None
+
+    @property
+    def not_ready_because(self) -> tuple[Reason, str] | None:
+        """Why a trigger in session would be answered NO_DECISION, or None."""
+        if self.latch.latched:
+            return Reason.FAILSAFE, f"failsafe is latched: {self.latch.why}"
+        if self.recipe_wanted or self.recipe is None:
+            return Reason.NOT_READY, "a recipe is being loaded"
+        if not self.line.running:
+            return Reason.NOT_READY, f"the line is {self.line.state}"
+        if not 1 <= self.ceiling <= 3:
+            return Reason.NOT_READY, f"the PLC's ModeCeiling is {self.ceiling}, valid are 1 to 3"
+        return None
+
+    @property
+    def health(self) -> tuple[Health, str]:
+        """NE 107 health with its cause."""
+        if self.latch.latched:
+            return Health.FAILURE, f"failsafe: {self.latch.why}"
+        return health.worst(self.reports)
+
+
+Step = tuple[Station, tuple[Command, ...]]
+
+
+def outputs(station: Station) -> dict[str, bool | int]:
+    """The station's single tags for the PLC, but for Heartbeat, which the deciding loop itself moves."""
+    hs, recipe = station.handshake, station.recipe
+    policy = (recipe or NO_RECIPE).policy
+    on_no_answer = rule(station.mode, Verdict.NO_DECISION, policy, station.undecided_in_row).action
+    return {
+        "Online": hs.link in (Link.OPENING, Link.IN_SESSION),
+        "Ready": station.ready,
+        "Fallback": int(on_no_answer),
+        "SessionId": hs.session_id,
+        "ContractVersion": station.rules.contract.version,
+        "Depth": station.rules.contract.depth,
+        "CaptureDoneSeq": station.capture_done,
+        "LineStopRequest": station.line_stop,
+        "AlertRequest": station.alert,
+        "TriggerAckSeq": station.trigger_ack,
+        "InFlight": station.in_flight,
+        "Mode": int(station.mode),
+        "Health": int(station.health[0]),
+        "Failsafe": station.latch.latched,
+        "FaultCode": int(station.latch.code),
+        "RecipeActive": recipe.id if recipe else 0,
+        "RecipeHash": recipe.hash_word if recipe else 0,
+        "RecipeAckSeq": station.recipe_ack,
+        "RecipeStatus": station.recipe_status,
+        "MissedTriggers": station.counters.missed & 0x3FFFFFFF,
+        "LateResults": station.counters.late & 0x3FFFFFFF,
+        "Overruns": station.counters.overruns & 0x3FFFFFFF,
+    }
+
+
+def wanted(station: Station) -> tuple[int, ...]:
+    """Sequence numbers whose trigger slots the next read should bring along."""
+    return handshake.wanted(station.handshake, station.rules.contract)
+
+
+def step(station: Station, event: Event) -> Step:
+    """Take one event. Raises IllegalEvent and changes nothing where no row allows it."""
+    return EFFECTS[type(event)](station, event)
+
+
+# --- the PLC speaks -------------------------------------------------------------------------------------------
+
+
+def _link_up(station: Station, event: LinkUp) -> Step:
+    fresh = replace(station, enable_seen_low=False, fault_reset_seen_low=False)
+    return replace(fresh, handshake=handshake.connected(station.handshake, event)), ()
+
+
+def _link_lost(station: Station, event: LinkLost) -> Step:
+    station, commands = _end_session(station, event.at, Reason.LOST, f"link lost: {event.why}")
+    station = replace(station, handshake=handshake.disconnected(station.handshake))
+    return station, (*commands, RecordEvent(event.at, "link", "", {"why": event.why}))
+
+
+def _plc_read(station: Station, event: PlcRead) -> Step:
+    head = event.head
+    commands: list[Command] = []
+    if head.mode_ceiling != station.ceiling:
+        station, more = _new_ceiling(station, event.at, head.mode_ceiling)
+        commands += more
+    if head.gate_seq != station.gate_seq:
+        station = replace(station, gate_seq=head.gate_seq)
+        if station.handshake.link is Link.IN_SESSION:
+            commands.append(RecordGate(head.gate_seq, station.handshake.session_id, head.gate_outcome, event.at))
+    if not head.enable and not station.enable_seen_low:
+        station = replace(station, enable_seen_low=True)
+    station = _fault_reset(station, head.fault_reset)
+    before = station.handshake
+    after, notices = handshake.read(before, event, station.rules.contract)
+    if before.link is not after.link:
+        detail = {"from": before.link.value, "to": after.link.value, "session": after.session_id}
+        commands.append(RecordEvent(event.at, "handshake", "plc", detail))
+        if after.link is Link.OPENING and station.enable_seen_low:
+            station, more = _enable_rose(replace(station, enable_seen_low=False), event.at)
+            commands += more
+    station = replace(station, handshake=after)
+    for notice in notices:
+        station, more = _take_notice(station, event, notice)
+        commands += more
+    if after.link is Link.IN_SESSION:
+        station, more = _recipe_request(station, event)
+        commands += more
+    return station, tuple(commands)
+
+
+def _take_notice(station: Station, event: PlcRead, notice: handshake.Notice) -> Step:
+    match notice:
+        case handshake.SessionOpened():
+            reports = {source: report for source, report in station.reports.items() if source != "triggers"}
+            fresh = replace(station, slot_owner={}, trigger_ack=0, capture_done=0, line_stop=False, alert=False)
+            fresh = replace(fresh, reports=reports)
+            return fresh, (RecordEvent(event.at, "session", "", {"id": notice.session_id, "why": notice.why}),)
+        case handshake.SessionAcknowledged():
+            detail = {"id": notice.session_id, "baseline": notice.baseline}
+            return station, (RecordEvent(event.at, "baseline", "plc", detail),)
+        case handshake.SessionEnded():
+            return _end_session(station, event.at, notice.reason, notice.why)
+        case handshake.MissedTriggers():
+            counters = replace(station.counters, missed=station.counters.missed + notice.count)
+            reports = {**station.reports, "triggers": (Health.OUT_OF_SPEC, f"missed triggers: {notice.why}")}
+            detail: dict[str, int | str] = {"first": notice.first, "count": notice.count, "why": notice.why}
+            detail["session"] = station.handshake.session_id
+            return replace(station, counters=counters, reports=reports), (
+                RecordEvent(event.at, "missed", "plc", detail),
+            )
+        case handshake.Announced():
+            return _accept(station, event, notice)
+
+
+def _accept(station: Station, event: PlcRead, notice: handshake.Announced) -> Step:
+    """Take one part in: inspect it, or answer at once why not."""
+    slot, recipe = notice.slot, station.recipe or NO_RECIPE
+    part = PartKey(station.handshake.session_id, PLC, slot.seq)
+    cycle = Cycle(
+        part=part,
+        part_id=slot.part_id,
+        stage=part_cycle.Stage.CAPTURING,
+        recipe=recipe,
+        mode=station.mode,
+        plc_epoch=event.head.plc_epoch,
+        triggered_at=notice.triggered_at,
+        seen_at=event.at,
+        deadline=Ns(notice.triggered_at + recipe.deadline_ns),
+    )
+    record = RecordTrigger(
+        part=part,
+        part_id=slot.part_id,
+        at=event.at,
+        triggered_at=cycle.triggered_at,
+        deadline=cycle.deadline,
+        mode=cycle.mode,
+        recipe_id=slot.recipe_id,
+        recipe_hash=recipe.hash,
+        plc_epoch=cycle.plc_epoch,
+        encoder_pos=slot.encoder_pos,
+    )
+    counters = replace(station.counters, triggers=station.counters.triggers + 1)
+    refusal = _refusal(station, event, notice)
+    if refusal is None:
+        cycle, commands = part_cycle.begin(cycle)
+    else:
+        if refusal[0] is Reason.OVERRUN:
+            counters = replace(counters, overruns=counters.overruns + 1)
+        cycle, commands = part_cycle.refuse(cycle, event.at, *refusal, _context(station, cycle))
+    station = replace(station, counters=counters)
+    station, commands = _keep(station, cycle, commands)
+    return station, (record, *commands)
+
+
+def _refusal(station: Station, event: PlcRead, notice: handshake.Announced) -> tuple[Reason, str] | None:
+    """Why this part may not be inspected, or None."""
+    because, recipe = station.not_ready_because, station.recipe
+    if because is not None or recipe is None:
+        return because or (Reason.NOT_READY, "no recipe is loaded")
+    if notice.slot.recipe_id != recipe.id:
+        return Reason.RECIPE, f"the trigger names recipe {notice.slot.recipe_id}, loaded is {recipe.id}"
+    if not notice.newest:
+        return Reason.LATE_TRIGGER, "a later trigger was seen in the same read"
+    age = event.at - notice.triggered_at
+    if not age <= recipe.capture_window_ns:
+        return Reason.LATE_TRIGGER, (
+            f"seen {age / 1e6:.1f} ms after the trigger, capture window is {recipe.capture_window_ns / 1e6:.1f} ms"
+        )
+    if station.in_flight >= station.rules.max_in_flight:
+        return Reason.OVERRUN, f"{station.in_flight} parts are in flight already"
+    return None
+
+
+def _end_session(station: Station, at: Ns, reason: Reason, why: str) -> Step:
+    """Nothing that is in flight may be answered any more; the journal learns why."""
+    commands: list[Command] = []
+    for cycle in tuple(station.cycles.values()):
+        if cycle.stage not in part_cycle.FINAL:
+            station, more = _drive(station, Abandoned(cycle.part, at, reason, why))
+            commands += more
+    return station, tuple(commands)
+
+
+def _new_ceiling(station: Station, at: Ns, ceiling: int) -> Step:
+    bypass = 1 <= ceiling < station.line.mode
+    reports = dict(station.reports)
+    reports.pop("mode ceiling", None)
+    if bypass:
+        reports["mode ceiling"] = (Health.CHECK_FUNCTION, f"the PLC holds the mode down to {Mode(ceiling).name}")
+    detail = {"ceiling": ceiling, "requested": station.line.mode.name}
+    return replace(station, ceiling=ceiling, reports=reports), (RecordEvent(at, "ceiling", "plc", detail),)
+
+
+def _fault_reset(station: Station, fault_reset: bool) -> Station:
+    """FaultReset 0→1, seen 0 first, asks to leave failsafe where the station allows it from the PLC."""
+    if not fault_reset:
+        return station if station.fault_reset_seen_low else replace(station, fault_reset_seen_low=True)
+    if not station.fault_reset_seen_low:
+        return station
+    station = replace(station, fault_reset_seen_low=False)
+    if not station.rules.fault_reset_from_plc:
+        return station
+    return replace(station, latch=health.request_reset(station.latch, "plc"))
+
+
+def _enable_rose(station: Station, at: Ns) -> Step:
+    latch = health.enable_rose(station.latch)
+    if latch is station.latch:
+        return station, ()
+    who = station.latch.reset_by
+    commands = (PersistLatch(FaultCode.NONE, ""), RecordEvent(at, "failsafe", who, {"reset": station.latch.why}))
+    mended = line.run(station.line, station.line.mode) if station.recipe else Line(mode=station.line.mode)
+    return replace(station, latch=latch, line=mended), commands
+
+
+def _recipe_request(station: Station, event: PlcRead) -> Step:
+    """The PLC asks for a product by raising RecipeRequestSeq; asked for what is loaded, it is told so."""
+    head = event.head
+    if head.recipe_request_seq in (0, station.recipe_ack) or station.recipe_wanted:
+        return station, ()
+    if station.recipe is not None and head.recipe_request == station.recipe.id:
+        return replace(station, recipe_ack=head.recipe_request_seq, recipe_status=RECIPE_LOADED), ()
+    load = LoadRecipe(head.recipe_request, "", head.recipe_request_seq, "plc")
+    return replace(station, recipe_wanted=True, recipe_status=RECIPE_LOADING), (load,)
+
+
+# --- parts ----------------------------------------------------------------------------------------------------
+
+
+def _drive(station: Station, event: CycleEvent) -> Step:
+    """Give a part its event."""
+    cycle = station.cycles.get(event.part)
+    if cycle is None:
+        return _stray(station, event)
+    cycle, commands = part_cycle.step(cycle, event, _context(station, cycle))
+    return _keep(station, cycle, commands)
+
+
+def _stray(station: Station, event: CycleEvent) -> Step:
+    """An event for a part that is settled: a timer that rang on, or a write that succeeded after its session's end."""
+    if isinstance(event, DeadlinePassed):
+        return station, ()
+    if isinstance(event, Published):
+        return station, (RecordLate(event.part, event.at, "written although its session was over"),)
+    raise IllegalEvent(f"part {event.part}: {type(event).__name__} for a part that is not in flight")
+
+
+def _context(station: Station, cycle: Cycle) -> Context:
+    contract = station.rules.contract
+    owner = station.slot_owner.get(slot_of(cycle.part.seq, contract.depth))
+    superseded = owner is not None and 0 < (owner.seq - cycle.part.seq) % contract.modulus <= contract.modulus // 2
+    return Context(undecided_before=station.undecided_in_row, superseded=superseded)
+
+
+def _keep(station: Station, cycle: Cycle, commands: tuple[Command, ...]) -> Step:
+    """Put a part back after its step, count what it caused, forget it once nothing of it is on its way."""
+    extra: list[Command] = []
+    for command in commands:
+        match command:
+            case Publish():
+                station = _count_answer(station, cycle, command)
+            case RecordOutcome():
+                station = _count_end(station, command)
+            case RecordLate():
+                station = replace(station, counters=replace(station.counters, late=station.counters.late + 1))
+            case _:
+                pass
+    cycles = dict(station.cycles)
+    if cycle.settled:
+        cycles.pop(cycle.part, None)
+        extra.append(Release(cycle.part))
+    else:
+        cycles[cycle.part] = cycle
+    return replace(station, cycles=cycles), (*commands, *extra)
+
+
+def _count_answer(station: Station, cycle: Cycle, command: Publish) -> Station:
+    answer, slot = command.answer, slot_of(command.part.seq, station.rules.contract.depth)
+    undecided = station.undecided_in_row + 1 if answer.verdict is Verdict.NO_DECISION else 0
+    return replace(
+        station,
+        slot_owner={**station.slot_owner, slot: command.part},
+        undecided_in_row=min(undecided, 1_000_000),
+        line_stop=station.line_stop or answer.action is Action.STOP,
+        alert=cycle.alert,
+    )
+
+
+_VERDICT_COUNTER = {
+    Verdict.OK: "ok",
+    Verdict.NG: "ng",
+    Verdict.UNSURE: "unsure",
+    Verdict.NO_DECISION: "no_decision",
+}
+
+
+def _count_end(station: Station, command: RecordOutcome) -> Station:
+    outcome, counters = command.outcome, station.counters
+    if outcome.answered:
+        name = _VERDICT_COUNTER[outcome.verdict]
+        changes: dict[str, Any] = {"answered": counters.answered + 1, name: getattr(counters, name) + 1}
+    else:
+        changes = {"lost": counters.lost + 1}
+        if outcome.reason is Reason.SUPERSEDED:
+            changes["overruns"] = counters.overruns + 1
+    return replace(station, counters=replace(counters, **changes))
+
+
+def _frame_captured(station: Station, event: FrameCaptured) -> Step:
+    """A frame counts once: a camera that hands out the same one again let its part down."""
+    last = station.last_counter.get(event.camera, -1)
+    if event.counter <= last:
+        why = f"{event.view}: camera {event.camera} delivered frame {event.counter} again (last was {last})"
+        return _drive(station, Failed(event.part, event.view, event.at, Reason.CAMERA, why))
+    station = replace(station, last_counter={**station.last_counter, event.camera: event.counter})
+    station, commands = _drive(station, event)
+    cycle = station.cycles.get(event.part)
+    if cycle is not None and cycle.part.epoch == station.handshake.session_id and not cycle.frames_due:
+        station = replace(station, capture_done=cycle.part.seq)
+    return station, commands
+
+
+def _committed(station: Station, event: TriggerCommitted) -> Step:
+    """The journal holds the trigger: now the PLC may see it acknowledged."""
+    if event.part.epoch != station.handshake.session_id:
+        return station, ()
+    return replace(station, trigger_ack=event.part.seq), ()
+
+
+# --- people, duties, faults -----------------------------------------------------------------------------------
+
+
+def _mode_requested(station: Station, event: ModeRequested) -> Step:
+    """Takes effect from the next part; parts in flight keep theirs."""
+    detail = {"from": station.line.mode.name, "to": event.mode.name, "why": event.why}
+    changed = line.run(station.line, event.mode) if station.line.running else replace(station.line, mode=event.mode)
+    station = replace(station, line=changed)
+    station, more = _new_ceiling(station, event.at, station.ceiling)
+    return station, (RecordEvent(event.at, "mode", event.who, detail), *more)
+
+
+def _reset_requested(station: Station, event: ResetRequested) -> Step:
+    latch = health.request_reset(station.latch, event.who)
+    granted = latch is not station.latch
+    detail = {"reset_requested": station.latch.why, "granted": int(granted)}
+    return replace(station, latch=latch), (RecordEvent(event.at, "failsafe", event.who, detail),)
+
+
+def _tripped(station: Station, event: FailsafeTripped) -> Step:
+    """No verdict is trusted any more: whatever is in flight is NO_DECISION, and so is every part to come."""
+    station = replace(
+        station,
+        latch=health.trip(station.latch, event.code, event.why, event.at),
+        line=station.line if station.line.state == "stopped" else line.trip(station.line),
+    )
+    commands: list[Command] = [PersistLatch(station.latch.code, station.latch.why)]
+    for cycle in tuple(station.cycles.values()):
+        if cycle.stage in (part_cycle.Stage.CAPTURING, part_cycle.Stage.INFERRING):
+            station, more = _drive(station, Distrusted(cycle.part, event.at, f"failsafe: {event.why}"))
+            commands += more
+    commands.append(RecordEvent(event.at, "failsafe", "", {"tripped": event.code.name, "why": event.why}))
+    return station, tuple(commands)
+
+
+def _cause_cleared(station: Station, _event: CauseCleared) -> Step:
+    return replace(station, latch=health.clear_cause(station.latch)), ()
+
+
+def _recipe_requested(station: Station, event: RecipeRequested) -> Step:
+    if station.recipe_wanted:
+        detail = {"refused": event.product, "why": "another recipe is being loaded"}
+        return station, (RecordEvent(event.at, "recipe", event.who, detail),)
+    load = LoadRecipe(0, event.product, station.recipe_ack, event.who)
+    return replace(station, recipe_wanted=True, recipe_status=RECIPE_LOADING), (load,)
+
+
+def _recipe_loaded(station: Station, event: RecipeLoaded) -> Step:
+    current = station.line
+    if current.state == "starting":
+        current = line.run(current, current.mode)
+    latch = station.latch
+    if latch.code is FaultCode.MODEL_UNUSABLE:
+        latch = health.clear_cause(latch)
+    station = replace(
+        station,
+        recipe=event.recipe,
+        recipe_ack=event.request_seq,
+        recipe_status=RECIPE_LOADED,
+        recipe_wanted=False,
+        line=current,
+        latch=latch,
+    )
+    detail = {"loaded": event.recipe.product, "id": event.recipe.id, "hash": event.recipe.hash}
+    return station, (RecordEvent(event.at, "recipe", "", detail),)
+
+
+def _recipe_refused(station: Station, event: RecipeRefused) -> Step:
+    station = replace(station, recipe_ack=event.request_seq, recipe_status=RECIPE_REFUSED, recipe_wanted=False)
+    return station, (RecordEvent(event.at, "recipe", "", {"refused": event.request_seq, "why": event.why}),)
+
+
+def _health_reported(station: Station, event: HealthReported) -> Step:
+    reports = dict(station.reports)
+    known = reports.pop(event.source, (Health.NORMAL, ""))
+    if event.health is not Health.NORMAL:
+        reports[event.source] = (event.health, event.why)
+    if known == (event.health, event.why):
+        return station, ()
+    detail = {"source": event.source, "health": event.health.name, "why": event.why}
+    return replace(station, reports=reports), (RecordEvent(event.at, "health", "", detail),)
+
+
+def _stopped(station: Station, event: Stopped) -> Step:
+    station, commands = _end_session(station, event.at, Reason.LOST, "the station was stopped")
+    station = replace(station, line=line.stop(station.line), handshake=handshake.disconnected(station.handshake))
+    return station, (*commands, RecordEvent(event.at, "stop", "", {}))
+
+
+EFFECTS: dict[type[Event], Callable[[Station, Any], Step]] = {
+    LinkUp: _link_up,
+    LinkLost: _link_lost,
+    PlcRead: _plc_read,
+    TriggerCommitted: _committed,
+    FrameCaptured: _frame_captured,
+    Inferred: _drive,
+    Failed: _drive,
+    DeadlinePassed: _drive,
+    Published: _drive,
+    ModeRequested: _mode_requested,
+    ResetRequested: _reset_requested,
+    FailsafeTripped: _tripped,
+    CauseCleared: _cause_cleared,
+    RecipeRequested: _recipe_requested,
+    RecipeLoaded: _recipe_loaded,
+    RecipeRefused: _recipe_refused,
+    HealthReported: _health_reported,
+    Stopped: _stopped,
+}

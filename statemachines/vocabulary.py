@@ -1,0 +1,570 @@
+"""The words of the station: identities, verdicts, actions, events and commands.
+
+Everything here is a frozen value. Times are monotonic nanoseconds (`Ns`) unless a name says `_ms`.
+Numbers that a PLC reads are fixed by the PLC contract (docs/plc-contract.md) and never renumbered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import NewType
+
+Ns = NewType("Ns", int)
+"""Monotonic nanoseconds."""
+
+PartId = int | str
+"""The PLC's name for a part: data, not identity."""
+
+MS = 1_000_000
+"""Nanoseconds in a millisecond."""
+
+
+class Verdict(IntEnum):
+    """What was decided about a part."""
+
+    NONE = 0
+    OK = 1
+    NG = 2
+    UNSURE = 3
+    NO_DECISION = 4
+
+
+class Action(IntEnum):
+    """What the PLC is asked to do with a part."""
+
+    NONE = 0
+    PASS = 1
+    DIVERT = 2
+    REJECT = 3
+    STOP = 4
+
+
+class Mode(IntEnum):
+    """What a verdict may cause: nothing, a question to a person, or an ejection."""
+
+    SHADOW = 1
+    ALERT = 2
+    AUTO_REJECT = 3
+
+
+class Fallback(Enum):
+    """The recipe's wish for a part that could not be decided."""
+
+    REJECT = "reject"
+    PASS = "pass"
+    STOP = "stop"
+
+
+class Severity(IntEnum):
+    """How bad a finding is by the catalogue."""
+
+    NONE = 0
+    MINOR = 1
+    MAJOR = 2
+    CRITICAL = 3
+
+
+class Health(IntEnum):
+    """NAMUR NE 107 status of the station."""
+
+    NORMAL = 0
+    FAILURE = 1
+    CHECK_FUNCTION = 2
+    OUT_OF_SPEC = 3
+    MAINTENANCE = 4
+
+
+class Reason(IntEnum):
+    """Why a part has the verdict it has. Below 20 the PLC reads it; from 20 on only the journal does."""
+
+    DECIDED = 0
+    DEADLINE = 1
+    CAMERA = 2
+    MODEL = 3
+    IMAGE_QUALITY = 4
+    OVERRUN = 5
+    NOT_READY = 6
+    LATE_TRIGGER = 7
+    RECIPE = 8
+    FAILSAFE = 9
+    DISABLED = 20
+    LOST = 21
+    MISSED = 22
+    SUPERSEDED = 23
+
+
+class FaultCode(IntEnum):
+    """Why the failsafe is latched, or 0."""
+
+    NONE = 0
+    INFERENCE_HUNG = 1
+    TASK_DIED = 2
+    ILLEGAL_EVENT = 3
+    LOOP_HUNG = 4
+    MODEL_UNUSABLE = 5
+    OPERATOR = 6
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PartKey:
+    """Identity of a part: (station epoch, source, sequence).
+
+    epoch: the SessionId in force when the part was accepted. source: "plc", "opcua", "replay".
+    seq: the source's own number, 1 to the modulus.
+    """
+
+    epoch: int
+    source: str
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}/{self.source}/{self.seq}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One graded defect. Sizes in mm; `region` is x, y, width, height in pixels of the view's frame."""
+
+    defect: str
+    code: int
+    severity: Severity
+    confidence: float
+    region: tuple[int, int, int, int]
+    length_mm: float
+    width_mm: float
+    area_mm2: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the catalogue says of one view. `verdict` is OK, NG or UNSURE; score rises with badness, 0 to 1."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    score: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What decides the action, latched with each part at its trigger."""
+
+    fallback: Fallback
+    divert_lane: bool
+    stop_after_passes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeFacts:
+    """What the core must know of a recipe. Its hash covers everything that can change a verdict."""
+
+    id: int
+    product: str
+    hash: str
+    views: tuple[str, ...]
+    deadline_ns: int
+    capture_window_ns: int
+    policy: Policy
+
+    @property
+    def hash_word(self) -> int:
+        """First 30 bits of the hash, as the PLC's RecipeHash tag shows it."""
+        return int(self.hash[:8], 16) >> 2
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerSlot:
+    """One slot of the PLC's trigger ring as read. `check` must match `trigger_check` of the other fields."""
+
+    seq: int
+    part_id: PartId
+    trig_clock_ms: int
+    recipe_id: int
+    check: int
+    encoder_pos: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlcHead:
+    """The PLC's single tags, all taken from one read request."""
+
+    clock_ms: int
+    session_ack: int
+    enable: bool
+    trigger_seq: int
+    mode_ceiling: int
+    plc_epoch: int
+    fault_reset: bool
+    recipe_request: int
+    recipe_request_seq: int
+    encoder_now: int = 0
+    gate_seq: int = 0
+    gate_outcome: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One result block as the PLC reads it; immutable once handed to the link."""
+
+    seq: int
+    part_id: PartId
+    epoch_echo: int
+    session_id: int
+    action: Action
+    verdict: Verdict
+    reason: Reason
+    defect_code: int
+    severity: Severity
+    finding_count: int
+    score: float
+    latency_us: int
+    mode: Mode
+
+
+# --- events: what happened. All carry `at`, the time they were seen -------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """The PLC answers and every tag passed its checks."""
+
+    at: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    """The connection to the PLC is gone."""
+
+    at: Ns
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlcRead:
+    """One read of the PLC's tags. sent_at: when the request left, the earliest the values can be from."""
+
+    at: Ns
+    sent_at: Ns
+    head: PlcHead
+    slots: tuple[TriggerSlot, ...]
+    next_session_id: int
+    """A number never used before: the SessionId, should this read make a new session necessary."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerCommitted:
+    """The journal holds the trigger's row."""
+
+    part: PartKey
+    at: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCaptured:
+    """A view's frame is in memory. exposed_at: start of exposure; counter: the camera's own, strictly rising."""
+
+    part: PartKey
+    view: str
+    at: Ns
+    exposed_at: Ns
+    counter: int
+    camera: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """A view was judged."""
+
+    part: PartKey
+    view: str
+    at: Ns
+    assessment: Assessment
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A view could not be captured or judged."""
+
+    part: PartKey
+    view: str
+    at: Ns
+    reason: Reason
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """The part's absolute deadline is over."""
+
+    part: PartKey
+    at: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The link wrote the whole answer, ResultSeq last."""
+
+    part: PartKey
+    at: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRequested:
+    """Somebody wants another mode."""
+
+    at: Ns
+    mode: Mode
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResetRequested:
+    """An operator asks to leave failsafe."""
+
+    at: Ns
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailsafeTripped:
+    """Something happened after which no verdict may be trusted."""
+
+    at: Ns
+    code: FaultCode
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CauseCleared:
+    """What tripped the failsafe is mended; a reset may now succeed."""
+
+    at: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeRequested:
+    """A person (not the PLC) wants another recipe. product: folder name under recipes/."""
+
+    at: Ns
+    product: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeLoaded:
+    """A recipe is ready to inspect with: models compiled and warm."""
+
+    at: Ns
+    recipe: RecipeFacts
+    request_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeRefused:
+    """A recipe could not be loaded; the one before stays in force."""
+
+    at: Ns
+    request_seq: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReported:
+    """A duty's own health. source names the duty ("journal", "images", "camera:top")."""
+
+    at: Ns
+    source: str
+    health: Health
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The station is being shut down on purpose."""
+
+    at: Ns
+
+
+Event = (
+    LinkUp
+    | LinkLost
+    | PlcRead
+    | TriggerCommitted
+    | FrameCaptured
+    | Inferred
+    | Failed
+    | DeadlinePassed
+    | Published
+    | ModeRequested
+    | ResetRequested
+    | FailsafeTripped
+    | CauseCleared
+    | RecipeRequested
+    | RecipeLoaded
+    | RecipeRefused
+    | HealthReported
+    | Stopped
+)
+
+
+# --- commands: what the shell must do -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTrigger:
+    """Make the trigger durable; TriggerCommitted answers."""
+
+    part: PartKey
+    part_id: PartId
+    at: Ns
+    triggered_at: Ns
+    deadline: Ns
+    mode: Mode
+    recipe_id: int
+    recipe_hash: str
+    plc_epoch: int
+    encoder_pos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Expose one view now, not later than `until`; FrameCaptured or Failed answers."""
+
+    part: PartKey
+    view: str
+    until: Ns
+    deadline: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class Infer:
+    """Judge the captured frame of one view; Inferred or Failed answers."""
+
+    part: PartKey
+    view: str
+    deadline: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class ArmDeadline:
+    """Post DeadlinePassed at this time."""
+
+    part: PartKey
+    deadline: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Write this answer to the PLC; only this very block may ever be retried. Published answers."""
+
+    part: PartKey
+    answer: Answer
+    deadline: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Stop trying to write this part's answer: its session is over."""
+
+    part: PartKey
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a part ended. answered: ResultSeq was written to the PLC."""
+
+    part: PartKey
+    part_id: PartId
+    at: Ns
+    verdict: Verdict
+    reason: Reason
+    action: Action
+    mode: Mode
+    answered: bool
+    findings: tuple[Finding, ...]
+    score: float
+    why: str
+    stamps: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Monotonic ns of triggered, seen, captured, inferred, handed (to the link), published, where reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOutcome:
+    """Write the part's end to journal and images, after the answer is out."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLate:
+    """A result came after its part's answer; journalled, never acted on."""
+
+    part: PartKey
+    at: Ns
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordGate:
+    """The PLC reported what its gate did with a part."""
+
+    seq: int
+    session_id: int
+    outcome: int
+    at: Ns
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEvent:
+    """A fact for the audit trail: kind is a stable word ("mode", "missed", "session", "failsafe", "recipe", …)."""
+
+    at: Ns
+    kind: str
+    who: str
+    detail: Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Nothing of this part is in flight any more; its frames may go."""
+
+    part: PartKey
+
+
+@dataclass(frozen=True, slots=True)
+class PersistLatch:
+    """Keep the failsafe latch over a restart (code NONE: released)."""
+
+    code: FaultCode
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRecipe:
+    """Load a recipe by PLC number or product name; RecipeLoaded or RecipeRefused answers."""
+
+    recipe_id: int
+    product: str
+    request_seq: int
+    who: str
+
+
+Command = (
+    RecordTrigger
+    | Capture
+    | Infer
+    | ArmDeadline
+    | Publish
+    | Withdraw
+    | RecordOutcome
+    | RecordLate
+    | RecordGate
+    | RecordEvent
+    | Release
+    | PersistLatch
+    | LoadRecipe
+)
