@@ -38,7 +38,6 @@ from statemachines.vocabulary import (
     RecordOutcome,
     Severity,
     Verdict,
-    Withdraw,
 )
 
 
@@ -205,12 +204,6 @@ def _abandon(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
     return _leave(cycle, event.at, event.reason, event.why)
 
 
-def _withdraw(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
-    assert isinstance(event, Abandoned)
-    after, commands = _leave(cycle, event.at, event.reason, event.why)
-    return after, (Withdraw(cycle.part), *commands)
-
-
 def _confirm(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
     assert isinstance(event, Published)
     outcome = _outcome(cycle, event.at, answered=True)
@@ -335,7 +328,7 @@ TABLE: dict[tuple[Stage, type[CycleEvent]], tuple[tuple[Stage, ...], Effect]] = 
     (_S.INFERRING, Distrusted): (_OUT, _distrust),
     (_S.INFERRING, Abandoned): ((_S.ABANDONED,), _abandon),
     (_S.PUBLISHING, Published): ((_S.ANSWERED,), _confirm),
-    (_S.PUBLISHING, Abandoned): ((_S.ABANDONED,), _withdraw),
+    (_S.PUBLISHING, Abandoned): ((_S.ABANDONED,), _abandon),
     (_S.PUBLISHING, FrameCaptured): ((_S.PUBLISHING,), _note_late),
     (_S.PUBLISHING, Inferred): ((_S.PUBLISHING,), _note_late),
     (_S.PUBLISHING, Failed): ((_S.PUBLISHING,), _note_late),
@@ -351,3 +344,8 @@ TABLE: dict[tuple[Stage, type[CycleEvent]], tuple[tuple[Stage, ...], Effect]] = 
     (_S.ABANDONED, Published): ((_S.ABANDONED,), _note_late),
 }
 """Every legal (stage, event), where it may lead, and what it does."""
+
+
+def awaits_write(cycle: Cycle | None) -> bool:
+    """The part's answer may still be written to the PLC."""
+    return cycle is not None and cycle.stage is Stage.PUBLISHING

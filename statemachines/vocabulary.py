@@ -467,13 +467,6 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
-class Withdraw:
-    """Stop trying to write this part's answer: its session is over."""
-
-    part: PartKey
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a part ended. answered: ResultSeq was written to the PLC."""
 
@@ -559,7 +552,6 @@ Command = (
     | Infer
     | ArmDeadline
     | Publish
-    | Withdraw
     | RecordOutcome
     | RecordLate
     | RecordGate

@@ -1,0 +1,154 @@
+"""The three duties towards the PLC: read its tags, write answers, write status. They share one connection.
+
+When any of them meets a DeviceError the connection is dropped and made anew: a new session, nothing replayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loguru import logger
+
+from controller.errors import ConfigError, DeviceError
+from controller.ports import PlcLink, StatusValue
+from controller.runtime import Runtime
+from statemachines import station as core
+from statemachines.cycle import awaits_write
+from statemachines.vocabulary import MS, Health, HealthReported, LinkLost, LinkUp, Ns, PlcRead, Published
+
+
+@dataclass(frozen=True, slots=True)
+class PlcTiming:
+    """All in ns. status_gap: least time between two status writes, so that they do not crowd the answers."""
+
+    connect: int = 2000 * MS
+    request: int = 200 * MS
+    reconnect: int = 250 * MS
+    status_gap: int = 10 * MS
+
+
+class Sessions:
+    """Numbers for sessions, never used before: 20 bits of the station's start number, 10 of the sessions in it."""
+
+    def __init__(self, start_number: int) -> None:
+        self._next = (start_number % 2**20) * 2**10 + 1
+
+    @property
+    def next(self) -> int:
+        """The number that the next session will have, 1 to 2^30 - 1."""
+        return self._next
+
+    def used(self, session_id: int) -> None:
+        """The core opened this session."""
+        if session_id == self._next:
+            self._next = self._next % (2**30 - 1) + 1
+
+
+class PlcDuty:
+    """Keeps the PLC link alive for a runtime."""
+
+    def __init__(self, runtime: Runtime, link: PlcLink, timing: PlcTiming, sessions: Sessions) -> None:
+        self._runtime = runtime
+        self._link = link
+        self._timing = timing
+        self._sessions = sessions
+        self._linked = asyncio.Event()
+        self._fault: DeviceError | None = None
+        self._written: dict[str, StatusValue] = {}
+        self.heartbeat = 0
+
+    def beat(self) -> None:
+        """One more heartbeat, from the loop that decides."""
+        self.heartbeat = self.heartbeat % 0x3FFFFFFF + 1
+        self._runtime.changed.set()
+
+    def start(self, spawn: Callable[[asyncio._CoroutineLike[None]], object]) -> None:  # pyright: ignore[reportPrivateUsage]
+        """Start the three tasks."""
+        spawn(self._keep_linked())
+        spawn(self._write_answers())
+        spawn(self._write_status())
+
+    async def _keep_linked(self) -> None:
+        runtime, timing = self._runtime, self._timing
+        while True:
+            why = "the connection was closed"
+            try:
+                await self._link.connect(self._in(timing.connect))
+                self._fault, self._written = None, {}
+                runtime.post(LinkUp(runtime.now()))
+                runtime.post(HealthReported(runtime.now(), "plc", Health.NORMAL, ""))
+                logger.info("PLC connected")
+                self._linked.set()
+                runtime.changed.set()
+                await self._poll()
+            except (DeviceError, ConfigError) as error:
+                why = str(error)
+            finally:
+                self._linked.clear()
+            if runtime.station.handshake.link is not core.Link.OFFLINE:
+                runtime.post(LinkLost(runtime.now(), why))
+            runtime.post(HealthReported(runtime.now(), "plc", Health.FAILURE, why))
+            logger.error("PLC link down", why=why)
+            await self._link.close()
+            await asyncio.sleep(timing.reconnect / 1e9)
+
+    async def _poll(self) -> None:
+        runtime, link = self._runtime, self._link
+        while True:
+            reading = await link.read(core.wanted(runtime.station), self._in(self._timing.request))
+            if self._fault is not None:
+                raise self._fault
+            runtime.post(PlcRead(runtime.now(), reading.sent_at, reading.head, reading.slots, self._sessions.next))
+            handshake = runtime.station.handshake
+            self._sessions.used(handshake.session_id)
+            if not handshake.torn_reads:
+                await link.changed(self._in(self._timing.request))
+
+    async def _write_answers(self) -> None:
+        """One answer at a time, in the order in which they were decided: no slot is ever written by two."""
+        runtime = self._runtime
+        while True:
+            command = await runtime.answers.get()
+            if self._fault is not None or not awaits_write(runtime.station.cycles.get(command.part)):
+                continue
+            try:
+                await self._link.write_answer(command.answer, self._in(self._timing.request))
+            except DeviceError as error:
+                self._fault = error
+            else:
+                runtime.post(Published(command.part, runtime.now()))
+
+    async def _write_status(self) -> None:
+        """Write what differs from what the PLC has, at most every status_gap."""
+        runtime = self._runtime
+        while True:
+            await self._linked.wait()
+            await runtime.changed.wait()
+            runtime.changed.clear()
+            values: dict[str, StatusValue] = {**core.outputs(runtime.station), "Heartbeat": self.heartbeat}
+            difference = {tag: value for tag, value in values.items() if self._written.get(tag) != value}
+            if not difference or self._fault is not None:
+                continue
+            try:
+                await self._write_difference(difference)
+            except DeviceError as error:
+                self._fault = error
+                continue
+            await asyncio.sleep(self._timing.status_gap / 1e9)
+
+    async def _write_difference(self, difference: dict[str, StatusValue]) -> None:
+        """SessionId goes in a second request: a PLC that sees the new session must not see the old one's Ready.
+
+        The order inside one OPC UA Write is undefined. A part triggered on a stale Ready would lie below the new
+        session's baseline: neither answered nor counted (found by the exhaustive search over the tables).
+        """
+        session = {tag: difference.pop(tag) for tag in ("SessionId",) if tag in difference}
+        for values in (difference, session):
+            if values:
+                await self._link.write_status(values, self._in(self._timing.request))
+                self._written.update(values)
+
+    def _in(self, duration_ns: int) -> Ns:
+        return Ns(self._runtime.now() + duration_ns)

@@ -1,0 +1,453 @@
+"""Breadth-first over every reachable joint state of three parts in flight: the six invariants of the PLC contract.
+
+Explored: the real `statemachines.station` tables, joined to an adversarial PLC (ring of 2, 3-bit numbers that wrap,
+triggers whose slot and number are written in two steps, bursts, Enable, restarts), a link whose writes take two steps,
+are confirmed late or never, and whose reads may be torn (slot and head from different moments), cameras that deliver on
+time, early, late, twice or not at all, models that judge, fail or are late, deadlines that strike at any moment.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from statemachines import cycle as part_cycle
+from statemachines.checkword import trigger_check
+from statemachines.cycle import FINAL, Stage
+from statemachines.errors import IllegalEvent
+from statemachines.handshake import Contract, Handshake, Link
+from statemachines.line import Line
+from statemachines.sequence import following, slot_of
+from statemachines.station import Rules, Station, step
+from statemachines.vocabulary import (
+    Action,
+    Answer,
+    Assessment,
+    Capture,
+    Command,
+    DeadlinePassed,
+    Event,
+    Failed,
+    Fallback,
+    FrameCaptured,
+    Infer,
+    Inferred,
+    LinkLost,
+    LinkUp,
+    Mode,
+    Ns,
+    PartKey,
+    PlcHead,
+    PlcRead,
+    Policy,
+    Publish,
+    Published,
+    Reason,
+    RecipeFacts,
+    RecordOutcome,
+    RecordTrigger,
+    TriggerSlot,
+    Verdict,
+)
+
+DEPTH, MODULUS, PARTS = 2, 8, 3
+FIRST = 7
+"""The parts are numbered 7, 8, 1: the numbers wrap on the way."""
+WINDOW, DEADLINE = 10_000_000, 50_000_000
+NOW = Ns(1_000_000_000)
+RECIPE = RecipeFacts(
+    1, "p", "ab" * 32, ("top",), DEADLINE, WINDOW, Policy(Fallback.REJECT, divert_lane=False, stop_after_passes=0)
+)
+OK = Assessment(Verdict.OK, (), 0.1, "fine")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A result slot on the PLC: fields and number are written apart."""
+
+    fields: Answer | None = None
+    seq: int = 0
+
+
+@dataclass(frozen=True)
+class World:
+    """Station and everything around it. `made` counts the parts that the PLC put on the belt."""
+
+    station: Station
+    trigger_ring: tuple[TriggerSlot, ...]
+    trigger_seq: int
+    half_written: bool
+    enable: bool
+    session_ack: int
+    plc_epoch: int
+    made: int
+    next_session: int
+    ready_session: int
+    """The session in which the PLC saw Ready; it triggers on in it until it sees another SessionId."""
+    stale_slots: tuple[TriggerSlot, ...]
+    results: tuple[Slot, ...]
+    writing: tuple[tuple[PartKey, Answer, int], ...]
+    waiting: tuple[tuple[int, int, int, int], ...]
+    """Parts the PLC waits for: (session, seq, part id, epoch)."""
+    captures: tuple[PartKey, ...]
+    inferences: tuple[PartKey, ...]
+    published: tuple[PartKey, ...]
+    accepted: tuple[PartKey, ...]
+    ended: tuple[PartKey, ...]
+    expired: tuple[PartKey, ...]
+
+
+class Violation(AssertionError):
+    """One of the six invariants does not hold."""
+
+
+def start(mode: Mode) -> World:
+    station = Station(
+        rules=Rules(Contract(DEPTH, MODULUS, plc_lost_ns=10**18, torn_reads=1), max_in_flight=PARTS),
+        line=Line("running_" + mode.name.lower(), mode),
+        recipe=RECIPE,
+        ceiling=3,
+        handshake=Handshake(
+            Link.IN_SESSION, session_id=1, plc_epoch=7, last_seq=FIRST - 1, clock_ms=0, clock_moved_at=NOW
+        ),
+    )
+    empty = TriggerSlot(0, 0, 0, 0, 0)
+    return World(
+        station=station,
+        trigger_ring=(empty,) * DEPTH,
+        trigger_seq=FIRST - 1,
+        half_written=False,
+        enable=True,
+        session_ack=1,
+        plc_epoch=7,
+        made=0,
+        next_session=2,
+        ready_session=1,
+        stale_slots=(empty,) * DEPTH,
+        results=(Slot(),) * DEPTH,
+        writing=(),
+        waiting=(),
+        captures=(),
+        inferences=(),
+        published=(),
+        accepted=(),
+        ended=(),
+        expired=(),
+    )
+
+
+def absorb(world: World, event: Event, mode: Mode) -> World:
+    """Step the real station and hand its commands to the world, checking invariants 1, 2, 3, 4 and 6 as they pass."""
+    station, commands = step(world.station, event)
+    if station.handshake.session_id == world.next_session:
+        world = replace(world, next_session=world.next_session + 1)
+    world = replace(world, station=station)
+    if station.ready:
+        world = replace(world, ready_session=station.handshake.session_id)
+    for command in commands:
+        world = _hand_over(world, command, mode)
+    return world
+
+
+def _hand_over(world: World, command: Command, mode: Mode) -> World:
+    match command:
+        case RecordTrigger():
+            if command.part in world.accepted:
+                raise Violation(f"part {command.part} was accepted twice")
+            return replace(world, accepted=(*world.accepted, command.part))
+        case Capture():
+            return replace(world, captures=(*world.captures, command.part))
+        case Infer():
+            return replace(world, inferences=(*world.inferences, command.part))
+        case Publish():
+            return _publish(world, command, mode)
+        case RecordOutcome():
+            part = command.outcome.part
+            if part in world.ended:
+                raise Violation(f"invariant 4: part {part} ended twice in the journal")
+            return replace(world, ended=(*world.ended, part))
+        case _:
+            return world
+
+
+def _publish(world: World, command: Publish, mode: Mode) -> World:
+    answer, part = command.answer, command.part
+    if part in world.published:
+        raise Violation(f"invariant 1: part {part} was answered twice")
+    if answer.part_id != _id_of(world, part):
+        raise Violation(f"invariant 2: part {part} answered as {answer.part_id}")
+    if answer.reason is Reason.DECIDED and part in world.expired:
+        raise Violation(f"invariant 3: part {part} was decided after its deadline")
+    if mode is Mode.SHADOW and answer.action is not Action.NONE:
+        raise Violation(f"invariant 6: {answer.action.name} in SHADOW")
+    if answer.session_id != world.station.handshake.session_id:
+        raise Violation(f"part {part} answered outside of its session")
+    return replace(world, published=(*world.published, part), writing=(*world.writing, (part, answer, 0)))
+
+
+def _id_of(world: World, part: PartKey) -> int:
+    for session, seq, part_id, _ in world.waiting:
+        if (session, seq) == (part.epoch, part.seq):
+            return part_id
+    raise Violation(f"part {part} was never triggered in that session")
+
+
+# --- what may happen next -------------------------------------------------------------------------------------
+
+
+def moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
+    yield from _plc_moves(world)
+    yield from _read_moves(world, mode)
+    yield from _device_moves(world, mode)
+    yield from _link_moves(world, mode)
+
+
+def _plc_moves(world: World) -> Iterator[tuple[str, World]]:
+    seq = following(world.trigger_seq, MODULUS)
+    slot = slot_of(seq, DEPTH)
+    if world.half_written:
+        waiting = (*world.waiting, (world.session_ack, seq, world.made, world.plc_epoch))
+        yield (
+            "plc: TriggerSeq",
+            replace(world, trigger_seq=seq, half_written=False, waiting=waiting, stale_slots=world.trigger_ring),
+        )
+    elif world.made < PARTS and world.enable and world.session_ack == world.ready_session:
+        made = world.made + 1
+        ring = list(world.trigger_ring)
+        ring[slot] = TriggerSlot(seq, made, 0, RECIPE.id, trigger_check(seq, made, 0, RECIPE.id, 0))
+        yield "plc: slot", replace(world, trigger_ring=tuple(ring), half_written=True, made=made)
+    session = world.station.handshake.session_id
+    if world.session_ack != session and world.station.handshake.link is Link.OPENING:
+        yield (
+            "plc: SessionAck",
+            replace(world, session_ack=session, half_written=False, results=(Slot(),) * DEPTH),
+        )
+    if world.made in (1, 2) and world.next_session == 2:
+        if world.enable:
+            yield "plc: Enable 0", replace(world, enable=False, half_written=False)
+        restarted = replace(
+            world,
+            plc_epoch=world.plc_epoch + 1,
+            session_ack=0,
+            half_written=False,
+            trigger_seq=0,
+            results=(Slot(),) * DEPTH,
+        )
+        if world.plc_epoch == 7:
+            yield "plc: restart", restarted
+            retained = replace(restarted, session_ack=world.session_ack, trigger_seq=world.trigger_seq)
+            yield "plc: restart with equal numbers", retained
+    if not world.enable and world.station.handshake.link is Link.WAITING:
+        yield "plc: Enable 1", replace(world, enable=True)
+
+
+def _read_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
+    if world.station.handshake.link is Link.OFFLINE:
+        yield "link: up", absorb(world, LinkUp(NOW), mode)
+        return
+    head = PlcHead(0, world.session_ack, world.enable, world.trigger_seq, 3, world.plc_epoch, False, 0, 0)
+    event = PlcRead(NOW, NOW, head, world.trigger_ring, world.next_session)
+    after = absorb(world, event, mode)
+    known = world.station.handshake
+    goes_on = known.link is Link.IN_SESSION and after.station.handshake.link is Link.IN_SESSION and world.enable
+    if goes_on and (world.session_ack, world.plc_epoch) != (known.session_id, known.plc_epoch):
+        raise Violation("rule 6: the PLC was restarted, and the station goes on as if it had not been")
+    yield "read", after
+    if world.stale_slots != world.trigger_ring:
+        yield "read torn", absorb(world, replace(event, slots=world.stale_slots), mode)
+    if world.trigger_seq != world.station.handshake.last_seq:
+        late = replace(event, sent_at=Ns(NOW - WINDOW - 1))
+        yield "read too late", absorb(world, late, mode)
+
+
+def _device_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
+    for part in world.captures:
+        after = replace(world, captures=_without(world.captures, part))
+        counter = world.station.last_counter.get("cam", 0)
+        for name, at, number in (
+            ("frame", NOW, counter + 1),
+            ("frame of an earlier part", Ns(NOW - 10**9), counter + 1),
+            ("frame of a later part", Ns(NOW + WINDOW + 1), counter + 1),
+            ("frame twice", NOW, counter),
+        ):
+            event = FrameCaptured(part, "top", NOW, at, number, "cam")
+            yield f"camera: {name}", absorb(after, event, mode)
+        failed = Failed(part, "top", NOW, Reason.CAMERA, "silent")
+        yield "camera: failed", absorb(after, failed, mode)
+    for part in world.inferences:
+        after = replace(world, inferences=_without(world.inferences, part))
+        yield "model: judged", absorb(after, Inferred(part, "top", NOW, OK), mode)
+        nan = replace(OK, score=float("nan"))
+        yield "model: NaN", absorb(after, Inferred(part, "top", NOW, nan), mode)
+        late = Inferred(part, "top", Ns(NOW + DEADLINE + 1), OK)
+        yield "model: late", absorb(replace(after, expired=(*after.expired, part)), late, mode)
+    for part, cycle in world.station.cycles.items():
+        after = world
+        if cycle.stage in (Stage.CAPTURING, Stage.INFERRING):
+            after = replace(world, expired=(*world.expired, part))
+        yield "deadline", absorb(after, DeadlinePassed(part, cycle.deadline), mode)
+
+
+def _link_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
+    if world.writing:
+        part, answer, done = world.writing[0]
+        rest = world.writing[1:]
+        results = list(world.results)
+        slot = slot_of(part.seq, DEPTH)
+        if not part_cycle.awaits_write(world.station.cycles.get(part)) and done == 0:
+            yield "link: dropped", replace(world, writing=rest)
+        elif done == 0:
+            results[slot] = Slot(answer, results[slot].seq)
+            yield "link: fields", replace(world, results=tuple(results), writing=((part, answer, 1), *rest))
+        elif done == 1:
+            results[slot] = replace(results[slot], seq=answer.seq)
+            yield "link: ResultSeq", replace(world, results=tuple(results), writing=((part, answer, 2), *rest))
+        else:
+            yield "link: confirmed", absorb(replace(world, writing=rest), Published(part, NOW), mode)
+    if world.station.handshake.link is not Link.OFFLINE and world.next_session == 2 and world.made >= 2:
+        yield "link: lost", absorb(replace(world, writing=()), LinkLost(NOW, "test"), mode)
+
+
+def _without(parts: tuple[PartKey, ...], part: PartKey) -> tuple[PartKey, ...]:
+    return tuple(p for p in parts if p != part)
+
+
+# --- the search -----------------------------------------------------------------------------------------------
+
+
+def check(world: World) -> None:
+    """What must hold in every state."""
+    open_parts = {key for key, cycle in world.station.cycles.items() if cycle.stage not in FINAL}
+    for part in world.accepted:
+        if (part in world.ended) == (part in open_parts):
+            raise Violation(f"invariant 4: part {part} is neither open nor ended, or both")
+    for waiting in world.waiting:
+        answer = found_by_scan(world, *waiting)
+        if answer is not None and answer.part_id != waiting[2]:
+            raise Violation(f"invariant 2: the PLC found part {answer.part_id} in the slot of {waiting[2]}")
+
+
+def found_by_scan(world: World, session: int, seq: int, part_id: int, epoch: int) -> Answer | None:
+    """What a PLC scan at this moment would take for this part's answer: it copies the slot, then validates the copy."""
+    slot = world.results[slot_of(seq, DEPTH)]
+    answer = slot.fields
+    if answer is None or (slot.seq, answer.seq) != (seq, seq) or session != world.session_ack:
+        return None
+    return answer if (answer.session_id, answer.epoch_echo) == (session, epoch) else None
+
+
+def check_quiet(world: World) -> None:
+    """Invariant 5: where nothing more will happen by itself, each part of the present session was answered or its
+    trigger counted as missed; the PLC's own fallback holds the others, since their session is over."""
+    session = world.station.handshake.session_id
+    for part_session, seq, _, epoch in world.waiting:
+        part = PartKey(part_session, "plc", seq)
+        if part_session != session or (world.session_ack, world.plc_epoch) != (session, epoch) or not world.enable:
+            continue
+        if world.station.handshake.link is not Link.IN_SESSION:
+            continue
+        if part in world.accepted and part not in world.published and part not in world.ended:
+            raise Violation(f"invariant 5: part {part} waits for nothing")
+        if part not in world.accepted and _taken(world) and world.station.counters.missed == 0:
+            raise Violation(f"invariant 5: part {part} was lost in silence")
+        if part in world.published and _hidden(world, part):
+            raise Violation(f"invariant 5: the answer of {part} was overwritten by an earlier part's")
+
+
+def _taken(world: World) -> bool:
+    """The station took in everything that the PLC announced."""
+    return world.station.handshake.last_seq == world.trigger_seq
+
+
+def _hidden(world: World, part: PartKey) -> bool:
+    slot = world.results[slot_of(part.seq, DEPTH)]
+    ahead = (slot.seq - part.seq) % MODULUS
+    return not ahead <= MODULUS // 2 or slot.fields is None or slot.fields.seq != slot.seq
+
+
+def gist(answer: Answer | None) -> tuple[object, ...] | None:
+    """Which reason a NO_DECISION has decides nothing that comes after."""
+    if answer is None:
+        return None
+    return (answer.seq, answer.part_id, answer.session_id, answer.epoch_echo, answer.verdict)
+
+
+def key_of(world: World) -> tuple[object, ...]:
+    """Equal worlds but for counters and texts, which decide nothing."""
+    station = world.station
+    cycles = tuple(
+        (key, c.stage, c.frames_due, c.verdicts_due, gist(c.answer)) for key, c in sorted(station.cycles.items())
+    )
+    core = (
+        station.handshake,
+        station.latch,
+        station.line,
+        cycles,
+        tuple(sorted(station.slot_owner.items())),
+        station.enable_seen_low,
+        min(station.counters.missed, 1),
+    )
+    return (
+        core,
+        world.trigger_ring,
+        world.trigger_seq,
+        world.half_written,
+        world.enable,
+        world.session_ack,
+        world.ready_session,
+        world.plc_epoch,
+        world.made,
+        world.stale_slots,
+        tuple((gist(slot.fields), slot.seq) for slot in world.results),
+        tuple((part, gist(answer), done) for part, answer, done in world.writing),
+        world.waiting,
+        frozenset(world.captures),
+        frozenset(world.inferences),
+        frozenset(world.published),
+        frozenset(world.ended),
+        frozenset(world.expired) - frozenset(world.published) - frozenset(world.ended),
+    )
+
+
+@dataclass(frozen=True)
+class Explored:
+    states: int
+    transitions: int
+    answered_all: bool
+
+
+def explore(mode: Mode) -> Explored:
+    """Every reachable state, nearest first, so that a violation comes with its shortest history."""
+    first = start(mode)
+    seen = {hash(key_of(first))}
+    frontier: deque[tuple[World, tuple[str, ...]]] = deque([(first, ())])
+    transitions, answered_all = 0, False
+    while frontier:
+        world, history = frontier.popleft()
+        try:
+            check(world)
+            for name, after in moves(world, mode):
+                transitions += 1
+                key = hash(key_of(after))
+                if key not in seen:
+                    seen.add(key)
+                    frontier.append((after, (*history, name)))
+            if not world.captures and not world.inferences and not world.writing:
+                check_quiet(world)
+        except (Violation, IllegalEvent) as error:
+            raise AssertionError(f"{error}\nafter: {' | '.join(history)}") from error
+        answered_all = answered_all or len(world.published) == PARTS == len(world.ended)
+    return Explored(len(seen), transitions, answered_all)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mode", [Mode.SHADOW, Mode.AUTO_REJECT])
+def test_invariants_hold_in_every_reachable_state(mode: Mode, capsys: pytest.CaptureFixture[str]) -> None:
+    explored = explore(mode)
+    with capsys.disabled():
+        print(f"\n{mode.name}: {explored.states} states, {explored.transitions} transitions explored")
+    assert explored.answered_all, "the search must reach the state in which all parts were answered"
+    assert explored.states > 10_000
