@@ -7,15 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from models.frame import Frame
-from statemachines.vocabulary import Assessment, RecipeFacts
-
-
-class Judge(Protocol):
-    """Judges one view's frame; blocking, called on the inference lane's thread."""
-
-    def inspect(self, frame: Frame) -> Assessment:
-        """Raises models.errors.ModelError when it cannot judge."""
-        ...
+from models.lane import Done, Judge
+from statemachines.vocabulary import RecipeFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +42,7 @@ class RecipeBook(Protocol):
 class Lane(Protocol):
     """The dedicated inference thread, see models.lane.InferenceLane."""
 
-    def submit(self, inspector: Judge, frame: Frame, on_done: DoneCallback) -> bool: ...
+    def submit(self, inspector: Judge, frame: Frame, on_done: Done) -> bool: ...
     def busy_since(self) -> int | None: ...
     def cancel(self) -> None: ...
     def close(self, timeout: float) -> bool: ...
-
-
-class DoneCallback(Protocol):
-    """Called on the lane's thread with the result and the inference's duration in ns."""
-
-    def __call__(self, result: Assessment | Exception, duration_ns: int, /) -> None: ...
