@@ -1,0 +1,242 @@
+"""The PLC link over OPC UA: Linegate is a client of the PLC's own server.
+
+One Read per poll, one Write per status, two Writes per answer. The connection is dropped after any error, by whoever
+calls: this driver never reconnects by itself and never retries.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from asyncua import ua
+
+from controller.drivers.plc import opcua_wire as wire
+from controller.drivers.plc.opcua_binding import BoundTag, TagRules, bind
+from controller.drivers.plc.opcua_channel import Channel, status_name
+from controller.drivers.plc.opcua_watch import Watch
+from controller.drivers.plc.pacing import Pace
+from controller.drivers.plc.tags import (
+    HEAD,
+    RESULT,
+    RESULT_SEQ,
+    STATUS,
+    TRIGGER,
+    TagValue,
+    answer_values,
+    names,
+    slot_of,
+)
+from controller.errors import ConfigError, DeviceRefused, DeviceUnavailable
+from controller.ports import PlcReading, StatusValue
+from statemachines.vocabulary import MS, Answer, Ns, PlcHead, TriggerSlot
+
+_WATCHED = ("TriggerSeq", "Enable", "SessionAck")
+_PLANS = 256
+"""Read requests kept ready; a station asks for runs of at most `depth` neighbours, far fewer than this."""
+
+
+@dataclass(frozen=True)
+class OpcUaPlcSettings:
+    """How to reach the tags. overrides: tag ("Trigger[0].PartId") to node id, where the pattern does not fit.
+
+    trigger "poll": read every `poll_ms`; "subscribe": read when the server reports a change, at most every
+    `publishing_ms`, and at least every 50 ms. modulus: sequence numbers run from 1 to it.
+    """
+
+    endpoint: str
+    depth: int = 8
+    pattern: str = "ns=2;s=Linegate.{tag}"
+    overrides: Mapping[str, str] = field(default_factory=dict[str, str])
+    trigger: Literal["poll", "subscribe"] = "poll"
+    poll_ms: float = 2.0
+    publishing_ms: float = 10.0
+    request_timeout_ms: float = 200.0
+    part_id: Literal["int", "string"] = "int"
+    modulus: int = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadPlan:
+    """One prepared Read. tags: what comes back, the head first; slots: their trigger fields, six places each."""
+
+    payload: bytes
+    tags: tuple[BoundTag, ...]
+    types: tuple[type, ...]
+    slots: tuple[tuple[int | None, ...], ...]
+
+
+class OpcUaPlc:
+    """PlcLink over OPC UA. All methods on one event loop; requests may overlap."""
+
+    def __init__(self, settings: OpcUaPlcSettings) -> None:
+        """Raises ConfigError for settings that can never work."""
+        self._settings = settings
+        self._endpoint = settings.endpoint
+        self._nodes = _nodes(settings)
+        self._channel: Channel | None = None
+        self._watch: Watch | None = None
+        self._pace = Pace(int(settings.poll_ms * MS))
+        self._bound: dict[str, BoundTag] = {}
+        self._head: tuple[tuple[str, BoundTag], ...] = ()
+        self._plans: dict[tuple[int, ...], _ReadPlan] = {}
+        self._status: dict[str, BoundTag] = {}
+        self._results: tuple[tuple[BoundTag, ...], ...] = ()
+
+    async def connect(self, deadline: Ns) -> None:
+        """Connect, check every tag, prepare the requests. Raises ConfigError or DeviceError; then closed again."""
+        await self.close()
+        channel = Channel(self._endpoint, int(self._settings.request_timeout_ms * MS))
+        rules = TagRules(
+            self._endpoint,
+            int if self._settings.part_id == "int" else str,
+            self._settings.modulus,
+            frozenset(self._settings.overrides),
+        )
+        connected = False
+        try:
+            await channel.open(deadline)
+            self._prepare(await bind(channel, self._nodes, rules, deadline))
+            if self._settings.trigger == "subscribe":
+                watched = [self._nodes[name][1] for name in _WATCHED]
+                self._watch = await Watch.open(channel, watched, self._settings.publishing_ms, deadline)
+            self._channel, connected = channel, True
+        finally:
+            if not connected:
+                await channel.close()
+        self._pace.restart()
+
+    async def read(self, seqs: Sequence[int], deadline: Ns) -> PlcReading:
+        """One Read: the head, TriggerSeq first, then one slot for each of `seqs`. Raises DeviceError."""
+        channel = self._connected()
+        depth = self._settings.depth
+        key = tuple(slot_of(seq, depth) for seq in seqs)
+        plan = self._plans.get(key) or self._plan(key)
+        sent_at = Ns(time.monotonic_ns())
+        self._pace.started(sent_at)
+        values = await channel.read(plan.payload, len(plan.tags), deadline)
+        if tuple(map(type, values)) != plan.types:
+            raise self._wrong_value(plan, values)
+        head = self._head
+        # Types were checked just now, value by value, against those of the tags.
+        fields: dict[str, Any] = {name: value for (name, _), value in zip(head, values, strict=False)}
+        slots = tuple(
+            TriggerSlot(
+                **{name: values[place] for (name, _), place in zip(TRIGGER, places, strict=True) if place is not None}  # pyright: ignore[reportArgumentType]
+            )
+            for places in plan.slots
+        )
+        return PlcReading(sent_at, PlcHead(**fields), slots)
+
+    async def changed(self, deadline: Ns) -> None:
+        """Return when the next read is due, or at the deadline. Raises DeviceError when the connection is lost."""
+        channel = self._connected()
+        await channel.renew_if_due()
+        if self._watch is not None:
+            await self._watch.changed(deadline)
+        else:
+            await self._pace.due(deadline)
+
+    async def write_status(self, values: Mapping[str, StatusValue], deadline: Ns) -> None:
+        """One Write of single tags by contract name. Raises DeviceError, naming the tag that was refused."""
+        channel = self._connected()
+        tags = [self._status_tag(name) for name in values]
+        await self._write(channel, tags, tuple(values.values()), deadline)
+
+    async def write_answer(self, answer: Answer, deadline: Ns) -> None:
+        """Write a result block, ResultSeq in a second request after the first succeeded. Raises DeviceError.
+
+        A deadline in the past still gets 5 ms a request: an answer once handed over may be retried (rule f).
+        """
+        channel = self._connected()
+        *fields, seq = self._results[slot_of(answer.seq, self._settings.depth)]
+        await self._write(channel, fields, answer_values(answer), deadline)
+        await self._write(channel, (seq,), (answer.seq,), deadline)
+
+    async def close(self) -> None:
+        """Drop the connection: never raises, at most half a second. Requests still in flight fail."""
+        channel, watch = self._channel, self._watch
+        self._channel = self._watch = None
+        if watch is not None:
+            await watch.close()
+        if channel is not None:
+            await channel.close()
+
+    async def _write(
+        self, channel: Channel, tags: Sequence[BoundTag], values: Sequence[TagValue], deadline: Ns
+    ) -> None:
+        try:
+            packed = [tag.packed(value) for tag, value in zip(tags, values, strict=True)]
+        except ValueError as error:
+            raise DeviceRefused(self._endpoint, str(error)) from error
+        codes = await channel.write(wire.write_payload(packed), len(packed), deadline)
+        if any(codes):
+            for tag, code in zip(tags, codes, strict=True):
+                if not wire.is_good(code):
+                    raise DeviceRefused(self._endpoint, f"{tag.name} ({tag.node}) not written: {status_name(code)}")
+
+    def _connected(self) -> Channel:
+        if self._channel is None:
+            raise DeviceUnavailable(self._endpoint, "not connected")
+        return self._channel
+
+    def _status_tag(self, name: str) -> BoundTag:
+        tag = self._status.get(name)
+        if tag is None:
+            raise DeviceRefused(self._endpoint, f"{name} is no tag that the station writes")
+        return tag
+
+    def _prepare(self, bound: dict[str, BoundTag]) -> None:
+        self._bound, self._plans = bound, {}
+        self._head = tuple((name, bound[tag.name]) for name, tag in HEAD if tag.name in bound)
+        self._status = {tag.name: bound[tag.name] for tag in STATUS}
+        self._results = tuple(
+            tuple(bound[tag.at(index)] for tag in (*RESULT, RESULT_SEQ)) for index in range(self._settings.depth)
+        )
+
+    def _plan(self, key: tuple[int, ...]) -> _ReadPlan:
+        tags = [tag for _, tag in self._head]
+        slots: list[tuple[int | None, ...]] = []
+        for index in key:
+            places: list[int | None] = []
+            for _, tag in TRIGGER:
+                found = self._bound.get(tag.at(index))
+                places.append(None if found is None else len(tags))
+                if found is not None:
+                    tags.append(found)
+            slots.append(tuple(places))
+        payload = wire.read_payload([tag.node_bytes for tag in tags])
+        plan = _ReadPlan(payload, tuple(tags), tuple(tag.python for tag in tags), tuple(slots))
+        if len(self._plans) < _PLANS:
+            self._plans[key] = plan
+        return plan
+
+    def _wrong_value(self, plan: _ReadPlan, values: Sequence[wire.WireValue | wire.BadStatus]) -> DeviceRefused:
+        for tag, value in zip(plan.tags, values, strict=True):
+            if isinstance(value, wire.BadStatus):
+                return DeviceRefused(self._endpoint, f"{tag.name} ({tag.node}) not read: {status_name(value.code)}")
+            if type(value) is not tag.python:
+                return DeviceRefused(self._endpoint, f"{tag.name} ({tag.node}) = {value!r}: no {tag.python.__name__}")
+        raise AssertionError("every value has its tag's type")
+
+
+def _nodes(settings: OpcUaPlcSettings) -> dict[str, tuple[Any, ua.NodeId]]:
+    """Every tag with its node id. Raises ConfigError."""
+    if settings.depth < 2 or settings.depth & (settings.depth - 1):
+        raise ConfigError(settings.endpoint, "depth", settings.depth, "must be a power of two, 2 or more")
+    tags = names(settings.depth)
+    for name in settings.overrides:
+        if name not in tags:
+            raise ConfigError(
+                settings.endpoint, name, settings.overrides[name], "is no tag of the contract: check the name"
+            )
+    nodes: dict[str, tuple[Any, ua.NodeId]] = {}
+    for name, tag in tags.items():
+        text = settings.overrides.get(name) or settings.pattern.replace("{tag}", name)
+        try:
+            nodes[name] = tag, ua.NodeId.from_string(text)
+        except ua.UaError as error:
+            raise ConfigError(settings.endpoint, name, text, "is no node id: write it like ns=2;s=Name") from error
+    return nodes

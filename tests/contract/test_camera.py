@@ -1,0 +1,89 @@
+"""What every camera must do. Add a camera with one line in `CAMERAS`."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from controller.drivers.camera.folder import FolderCamera
+from controller.errors import DeviceTimeout, DeviceUnavailable
+from controller.ports import Camera
+from statemachines.vocabulary import MS, Ns, PartKey
+
+
+def _folder_camera(folder: Path) -> Camera:
+    for index in range(3):
+        pixels = np.full((24, 32), 40 * index, dtype=np.uint8)
+        _, png = cv2.imencode(".png", pixels)
+        (folder / f"{index}.png").write_bytes(png.tobytes())
+    return FolderCamera("folder", folder)
+
+
+CAMERAS: dict[str, Callable[[Path], Camera]] = {
+    "folder": _folder_camera,
+}
+"""Makes a camera that can deliver at least twenty frames; the folder is the test's own."""
+
+PART = PartKey(1, "plc", 1)
+
+
+def within(milliseconds: float) -> Ns:
+    return Ns(time.monotonic_ns() + int(milliseconds * MS))
+
+
+@pytest.fixture(params=sorted(CAMERAS))
+def closed(request: pytest.FixtureRequest, tmp_path: Path) -> Camera:
+    return CAMERAS[request.param](tmp_path)
+
+
+@pytest.fixture
+async def camera(closed: Camera) -> AsyncIterator[Camera]:
+    await closed.open(within(10_000))
+    yield closed
+    await closed.close()
+
+
+async def test_a_frame_is_as_frames_must_be(camera: Camera) -> None:
+    before = time.monotonic_ns()
+    frame = await camera.capture(PART, "top", within(2000), within(5000))
+    assert frame.view == "top"
+    assert frame.camera
+    assert before <= frame.exposed_at <= time.monotonic_ns()
+    assert frame.pixels.dtype == np.uint8
+    assert frame.pixels.flags.c_contiguous
+    assert frame.pixels.ndim == 2 or frame.pixels.shape[2] == 3
+
+
+async def test_counter_and_exposure_rise_strictly(camera: Camera) -> None:
+    frames = [await camera.capture(PART, "top", within(2000), within(5000)) for _ in range(20)]
+    for earlier, later in itertools.pairwise(frames):
+        assert later.counter > earlier.counter
+        assert later.exposed_at > earlier.exposed_at
+
+
+async def test_nothing_is_exposed_after_until(camera: Camera) -> None:
+    with pytest.raises(DeviceTimeout):
+        await camera.capture(PART, "top", within(-1), within(5000))
+    await camera.capture(PART, "top", within(2000), within(5000))
+
+
+async def test_a_camera_that_is_not_open_is_unavailable(closed: Camera) -> None:
+    with pytest.raises(DeviceUnavailable):
+        await closed.capture(PART, "top", within(2000), within(5000))
+
+
+async def test_closes_twice_and_opens_again(camera: Camera) -> None:
+    async with asyncio.timeout(5):
+        await camera.close()
+        await camera.close()
+    with pytest.raises(DeviceUnavailable):
+        await camera.capture(PART, "top", within(2000), within(5000))
+    await camera.open(within(10_000))
+    await camera.capture(PART, "top", within(2000), within(5000))
