@@ -1,0 +1,59 @@
+"""From a frame to its assessment: crop, infer, decode, grade. One view's model and catalogue, joined."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from models.catalogue import Catalogue
+from models.decode import DECODERS
+from models.errors import InferenceFailed, ModelRejected
+from models.frame import Frame
+from models.runner import Runner
+from statemachines.vocabulary import Assessment
+
+Region = tuple[int, int, int, int]
+
+
+class Inspector:
+    """Judges one view. roi: x, y, width, height in frame pixels, None for the whole frame.
+
+    Raises ModelRejected where model and catalogue do not fit each other.
+    """
+
+    def __init__(self, runner: Runner, catalogue: Catalogue, mm_per_px: float, roi: Region | None = None) -> None:
+        manifest = runner.package.manifest
+        if manifest.task not in DECODERS:
+            raise ModelRejected(str(runner.package.folder), "task", manifest.task, f"known are {', '.join(DECODERS)}")
+        catalogue.check_classes(manifest.defect_classes, str(runner.package.folder / "manifest.json"))
+        self.runner = runner
+        self._manifest = manifest
+        self._decode = DECODERS[manifest.task]
+        self._catalogue = catalogue
+        self._mm_per_px = mm_per_px
+        self._roi = roi
+
+    def warm_up(self) -> None:
+        """Load and prove the model. Raises ModelRejected."""
+        self.runner.load()
+        self.runner.warm_up()
+
+    def cancel(self) -> None:
+        """Ask a running inspection to give up; from any thread."""
+        self.runner.cancel()
+
+    def inspect(self, frame: Frame) -> Assessment:
+        """Judge a frame. Blocks for the inference. Raises InferenceFailed."""
+        pixels, left, top = frame.pixels, 0, 0
+        if self._roi is not None:
+            left, top, width, height = self._roi
+            if not (left + width <= pixels.shape[1] and top + height <= pixels.shape[0]):
+                raise InferenceFailed(f"the region of interest {self._roi} leaves the frame {pixels.shape[:2]}")
+            pixels = pixels[top : top + height, left : left + width]
+        outputs = self.runner.infer(pixels)
+        decoded = self._decode(outputs, self._manifest, pixels.shape[1], pixels.shape[0])
+        findings = decoded.findings
+        if (left or top) and findings:
+            findings = tuple(
+                replace(f, region=(f.region[0] + left, f.region[1] + top, *f.region[2:])) for f in findings
+            )
+        return self._catalogue.assess(findings, self._mm_per_px, decoded.score)
