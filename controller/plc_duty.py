@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from loguru import logger
@@ -63,6 +64,17 @@ class PlcDuty:
         """One more heartbeat, from the loop that decides."""
         self.heartbeat = self.heartbeat % 0x3FFFFFFF + 1
         self._runtime.changed.set()
+
+    async def say_goodbye(self) -> None:
+        """Write Ready 0 and Online 0 once, so that the PLC need not wait for the heartbeat's silence."""
+        if self._linked.is_set() and self._fault is None:
+            with suppress(DeviceError):
+                tags = core.outputs(self._runtime.station)
+                await self._link.write_status({"Ready": tags["Ready"], "Online": tags["Online"]}, self._in(200 * MS))
+
+    async def close(self) -> None:
+        """Drop the connection, for good."""
+        await self._link.close()
 
     def start(self, spawn: Callable[[asyncio._CoroutineLike[None]], object]) -> None:  # pyright: ignore[reportPrivateUsage]
         """Start the three tasks."""

@@ -1,0 +1,77 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+TRAIN := $(VENV)/.train
+
+.PHONY: demo test check bench soak real model docs clean
+
+demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status server
+	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
+
+test: $(DEV)  ## every test that takes seconds
+	$(PY) -m pytest -m "not slow"
+
+check: $(DEV)  ## format, lint, types, import contracts, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(PY) -m pytest -m "not slow"
+
+bench: $(DEV)  ## ratios against bare loops, side by side in one run
+	$(PY) -m tests.bench
+
+soak: $(DEV)  ## 3,000 parts at 600 parts/min alone and with ten clients, and 200 kills
+	$(PY) -m pytest -m slow -s
+
+real: $(TRAIN)  ## a model from real images, and the line on their test split
+	$(PY) -m controller.sim.real_demo --data ../shared/data/magnetic_tile --out build/real
+
+model: $(TRAIN)  ## train the demo model anew
+	$(PY) -m controller.sim.demo_model --out models/packages
+
+docs: $(DEV)  ## generated pages
+	$(PY) -m statemachines.diagrams > docs/state-machines.md
+	$(PY) -m controller.status.address_space > docs/status-nodes.md
+
+clean:
+	rm -rf $(VENV) build
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Linegate needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || $(MAKE) --no-print-directory system-venv
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+
+.PHONY: system-venv
+system-venv:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq python3-venv; \
+	else echo "missing: the Python module venv. On Debian: apt-get install python3-venv"; exit 1; fi
+
+$(RUNTIME): pyproject.toml | $(PY)
+	$(PY) -m pip install --quiet -e .
+	@$(PY) -c 'import cv2' 2>/dev/null || $(MAKE) --no-print-directory system-opencv
+	@touch $@
+
+.PHONY: system-opencv
+system-opencv:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq libgl1 libglib2.0-0; \
+	else echo "missing: system libraries of OpenCV. On Debian: apt-get install libgl1 libglib2.0-0"; exit 1; fi
+	@$(PY) -c 'import cv2'
+
+$(DEV): pyproject.toml | $(PY)
+	$(PY) -m pip install --quiet -e '.[dev]'
+	@$(PY) -c 'import cv2' 2>/dev/null || $(MAKE) --no-print-directory system-opencv
+	@touch $(RUNTIME) $@
+
+# torch first and pinned, so that nothing pulls a build with gigabytes of CUDA packages behind it.
+$(TRAIN): pyproject.toml | $(DEV)
+	$(PY) -m pip install --quiet torch==2.13.0
+	$(PY) -m pip install --quiet -e '.[train]'
+	@touch $@
