@@ -1,0 +1,271 @@
+"""The simulated PLC at work: its OPC UA server, its scan, its conveyor, and the faults it can be told to make.
+
+`run_soft_plc` is the entry point of a process of its own. The time of each trigger is kept to the microseconds of a
+`select` time-out; asyncio's own selector would round it up to the millisecond.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import selectors
+import socket
+import time
+from collections.abc import Callable
+
+from asyncua import ua
+from asyncua.server.server import Server
+
+from controller.sim import plc_commands as cmd
+from controller.sim.conveyor import NS_PER_MS, arrivals
+from controller.sim.gate import Passage, Source
+from controller.sim.plc_image import PartId, ResultBlock, TriggerBlock
+from controller.sim.plc_nodes import PlcNodes
+from controller.sim.plc_program import PlcOutputs, PlcProgram, Sensors
+from controller.sim.plc_settings import SoftPlcSettings
+from controller.sim.tally import Tally
+
+_TORN = 0x555555
+"""Turns a right check word into a wrong one."""
+
+
+def precise_loop() -> asyncio.AbstractEventLoop:
+    """An event loop whose timers are as precise as the machine allows."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
+class SoftPlc:
+    """One simulated PLC. Everything in it runs on its event loop's thread; `post` is called there with each event."""
+
+    def __init__(self, settings: SoftPlcSettings, post: Callable[[cmd.PlcEvent], None]) -> None:
+        self._settings, self._post = settings, post
+        text = settings.part_id_kind == "text"
+        self._nodes = PlcNodes(
+            settings.depth, ua.VariantType.String if text else ua.VariantType.Int32, self._result_written
+        )
+        limit = settings.answer_limit_ms
+        self._tally = Tally(
+            round(settings.gate_delay_ms * NS_PER_MS), None if limit is None else round(limit * NS_PER_MS)
+        )
+        self._program = PlcProgram(settings.setup(settings.plc_epoch, settings.trigger_seq))
+        self._epoch = settings.plc_epoch
+        self._zero_ns = time.monotonic_ns()
+        self._session = 0
+        self._halted_until_ns = 0
+        self._ejected = 0
+        self._blind = 0
+        self._jump = 0
+        self._tear_ms: float | None = None
+        self._delay_ms: float | None = None
+        self._start = asyncio.Event()
+        self._end = asyncio.Event()
+        self._brought_all = False
+        self._finished = False
+
+    async def serve(self) -> None:
+        """Serve and run the line until told to end."""
+        server = await self._server()
+        self._nodes.write_trigger_seq(self._settings.trigger_seq)
+        self._scan()
+        async with server:
+            # A collection over the server's address space would stop the PLC for tens of ms.
+            gc.collect()
+            gc.freeze()
+            async with asyncio.TaskGroup() as duties:
+                running = [
+                    duties.create_task(duty()) for duty in (self._nodes.notify, self._run, self._bring, self._tell)
+                ]
+                self._post(cmd.PlcServing(server.endpoint.geturl()))
+                await self._end.wait()
+                for duty in running:
+                    duty.cancel()
+            self._post(self._whole_tally())
+
+    def command(self, command: cmd.PlcCommand) -> None:
+        """Do what was asked. Loop thread only."""
+        match command:
+            case cmd.StartLine():
+                self._start.set()
+            case cmd.EndPlc():
+                self._end.set()
+            case cmd.AskTally():
+                self._post(self._whole_tally())
+            case cmd.SetEnable(on):
+                self._program.switches.wish_enable(on)
+            case cmd.SetCeiling(mode):
+                self._program.switches.mode_ceiling = mode
+            case cmd.PulseFaultReset(for_ms):
+                self._program.switches.pulse_fault_reset(for_ms)
+            case cmd.RequestRecipe(recipe_id):
+                self._program.switches.request_recipe(recipe_id)
+            case cmd.AcknowledgeStop():
+                self._program.acknowledge_stop()
+            case cmd.Halt(for_ms):
+                self._halted_until_ns = time.monotonic_ns() + round(for_ms * NS_PER_MS)
+            case cmd.Burst(count, first_number):
+                self._see(tuple(self._settings.part_id(first_number + extra) for extra in range(count)))
+            case cmd.TriggerNow(part_id, impatient):
+                self._see((part_id,), impatient)
+            case cmd.JumpSeq(by):
+                self._jump = by
+            case cmd.TearSlot(repair_ms):
+                self._tear_ms = repair_ms
+            case cmd.DelaySeq(delay_ms):
+                self._delay_ms = delay_ms
+            case cmd.RestartProgram(trigger_seq, plc_epoch):
+                self._restart(trigger_seq or 0, self._epoch + 1 if plc_epoch is None else plc_epoch)
+            case cmd.BlindSensor(parts):
+                self._blind = parts
+
+    async def _server(self) -> Server:
+        port = self._settings.port or _free_port(self._settings.host)
+        server = Server()
+        await server.init()
+        server.disable_clock()
+        server.set_force_server_timestamp(False)
+        server.set_server_name("Linegate soft PLC")
+        server.set_endpoint(f"opc.tcp://{self._settings.host}:{port}/softplc")
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        await self._nodes.build(server)
+        return server
+
+    async def _run(self) -> None:
+        """Scan at an even pace; scans that the machine slept through are left out."""
+        loop = asyncio.get_running_loop()
+        period = self._settings.scan_ms / 1000
+        due = loop.time()
+        while True:
+            self._scan()
+            if self._brought_all and self._program.idle and not self._finished:
+                self._finished = True
+                self._post(cmd.LineFinished())
+            due = max(due + period, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    async def _bring(self) -> None:
+        """Bring the parts of the schedule into view, each at its time."""
+        schedule = arrivals(
+            self._settings.seed, self._settings.rate_ppm, self._settings.jitter_ms, self._settings.parts
+        )
+        if not schedule:
+            return
+        await self._start.wait()
+        start_ns = time.monotonic_ns()
+        if self._settings.belt is not None:
+            from controller.sim.belt import Belt
+
+            with Belt.attach(self._settings.belt) as belt:
+                belt.start(start_ns)
+        self._post(cmd.LineStarted(start_ns))
+        for number, offset in enumerate(schedule, start=1):
+            await asyncio.sleep(max(start_ns + offset - time.monotonic_ns(), 0) / 1e9)
+            self._see((self._settings.part_id(number),))
+        self._brought_all = True
+
+    async def _tell(self) -> None:
+        """Send the live figures now and then."""
+        while True:
+            await asyncio.sleep(self._settings.live_every_ms / 1000)
+            ready = self._nodes.image().ready
+            self._post(
+                cmd.LiveTally(time.monotonic_ns(), self._tally.live(), self._session, ready, self._program.line_stopped)
+            )
+
+    def _see(self, parts: tuple[PartId, ...], impatient: bool = False) -> None:
+        """Parts are in front of the camera now: the PLC's event task runs at once, not with the next scan."""
+        if self._halted:
+            resting = self._program.fallback(self._nodes.image())
+            for part_id in parts:
+                self._tally.untriggered(part_id, "halted", time.monotonic_ns())
+                self._tally.gate_passed(Passage(part_id, 0, resting, Source.FALLBACK), self._epoch)
+        else:
+            self._scan(parts, impatient)
+
+    @property
+    def _halted(self) -> bool:
+        return time.monotonic_ns() < self._halted_until_ns
+
+    def _scan(self, parts: tuple[PartId, ...] = (), impatient: bool = False) -> None:
+        if self._halted:
+            return
+        at_ns = time.monotonic_ns()
+        now_ms = (at_ns - self._zero_ns) // NS_PER_MS + self._settings.clock_offset_ms
+        image = self._nodes.image()
+        seen = Sensors(parts, self._ejected, impatient)
+        self._ejected = 0
+        outputs = self._program.scan(image, now_ms, self._settings.encoder.position(at_ns), seen, self._jump)
+        if outputs.clear_rings:
+            self._nodes.clear_rings()
+        self._nodes.write_clock(outputs.clock_ms)
+        for block in outputs.triggers:
+            self._write_trigger(block, outputs.session_ack)
+        self._nodes.write_outputs(outputs)
+        self._count(outputs, at_ns)
+        if outputs.session_ack != self._session:
+            self._session = outputs.session_ack
+            self._post(cmd.SessionOpened(self._session))
+        if self._settings.start == "ready" and self._session == image.session_id != 0 and image.ready and image.online:
+            self._start.set()
+
+    def _write_trigger(self, block: TriggerBlock, session: int) -> None:
+        """Write a trigger as the contract says, or with the fault that was asked for."""
+        self._jump = 0
+        tear_ms, delay_ms = self._tear_ms, self._delay_ms
+        self._tear_ms = self._delay_ms = None
+        later = asyncio.get_running_loop().call_later
+        self._nodes.write_slot(block, block.check if tear_ms is None else block.check ^ _TORN)
+        if delay_ms is None:
+            self._trigger(block, session)
+        else:
+            later(delay_ms / 1000, self._trigger, block, session)
+        if tear_ms is not None:
+            later(((delay_ms or 0) + tear_ms) / 1000, self._nodes.write_slot, block, block.check)
+
+    def _trigger(self, block: TriggerBlock, session: int) -> None:
+        self._tally.triggered(block, session, self._epoch, time.monotonic_ns())
+        self._nodes.write_trigger_seq(block.seq)
+
+    def _result_written(self, block: ResultBlock) -> None:
+        self._tally.result_written(block, time.monotonic_ns())
+
+    def _count(self, outputs: PlcOutputs, at_ns: int) -> None:
+        for part_id, why in outputs.untriggered:
+            self._tally.untriggered(part_id, why, at_ns)
+        for block in (*outputs.latched, *outputs.late):
+            self._tally.latched(block, at_ns)
+        for passage in outputs.passages:
+            self._tally.gate_passed(passage, self._epoch)
+        for _ in range(outputs.gate_moves):
+            if self._blind:
+                self._blind -= 1
+            else:
+                asyncio.get_running_loop().call_later(self._settings.eject_ms / 1000, self._sensor)
+
+    def _sensor(self) -> None:
+        self._ejected += 1
+
+    def _restart(self, trigger_seq: int, plc_epoch: int) -> None:
+        for passage in self._program.abandon():
+            self._tally.gate_passed(passage, self._epoch)
+        self._epoch = plc_epoch
+        self._program = PlcProgram(self._settings.setup(plc_epoch, trigger_seq))
+        self._session = 0
+        self._scan()
+        self._nodes.write_trigger_seq(trigger_seq)
+
+    def _whole_tally(self) -> cmd.TallyReady:
+        return cmd.TallyReady(self._tally.summary(), self._tally.parts)
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def quieten_asyncua() -> None:
+    """Keep asyncua's running commentary out of the process's output."""
+    logging.getLogger("asyncua").setLevel(logging.WARNING)
+    # It warns at each start that there is no encryption, which is meant here.
+    logging.getLogger("asyncua.server.server").setLevel(logging.ERROR)
