@@ -194,7 +194,7 @@ def test_belt_outlives_a_child_process_that_only_looked(belt: Belt, name: str) -
 
 
 def test_belt_outlives_an_unrelated_program_that_only_looked(belt: Belt, name: str) -> None:
-    program = f"from controller.sim.belt import Belt; Belt.attach({name!r}); print('seen')"
+    program = f"from controller.sim.belt import Belt; kept = Belt.attach({name!r}); print('seen')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "seen", "")
     with Belt.attach(name):

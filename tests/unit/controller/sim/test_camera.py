@@ -150,6 +150,8 @@ async def test_no_belt(name: str) -> None:
     camera = SimCamera(name)
     with pytest.raises(DeviceUnavailable, match="no belt"):
         await camera.open(soon(30))
+    with pytest.raises(DeviceUnavailable, match="not open"):
+        await shot(camera)
     await camera.close()
 
 

@@ -22,6 +22,8 @@ from controller.sim.source import (
     open_source,
 )
 
+REAL = Path(__file__).parents[4].parent / "shared" / "data" / "magnetic_tile" / "manifest.csv"
+
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
@@ -79,6 +81,35 @@ def test_label_has_the_true_size(renderer: Renderer, kind: Kind) -> None:
         assert (extent + 1) * mm == pytest.approx(defect.length_mm, rel=0.05, abs=0.2)
         if kind in (Kind.STAIN, Kind.DENT):
             assert len(cells) * mm * mm == pytest.approx(defect.area_mm2, rel=0.06, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", [Kind.CRACK, Kind.SCRATCH])
+def test_coarse_label_of_a_thin_line_is_as_long_as_the_line(renderer: Renderer, kind: Kind) -> None:
+    errors: list[float] = []
+    for part in single(kind):
+        cells = np.argwhere(renderer.mask(part, 4)).astype(np.float32)
+        corners = np.concatenate([cells + np.array((row, column)) for row in (0, 1) for column in (0, 1)])
+        _, sides, _ = cv2.minAreaRect(corners.astype(np.float32))
+        errors.append(max(sides) * 4 * renderer.mm_per_px - part.defects[0].length_mm)
+    assert len(errors) > 20
+    assert abs(float(np.mean(errors))) < 0.15
+    assert max(map(abs, errors)) < 0.8  # two cells
+
+
+def test_washer_and_defects_shift_together(renderer: Renderer) -> None:
+    still = SimPart(1, 1, (), False)
+    moved = replace(still, x_mm=1.1, y_mm=-0.7)
+
+    def bore(part: SimPart) -> tuple[float, float]:
+        dark = renderer.render(part)[200:400, 380:580] < 60
+        row, column = np.argwhere(dark).mean(axis=0)
+        return float(column), float(row)
+
+    anywhere = single(Kind.STAIN)[0].defects[0]
+    here, there = renderer.place_of(still, anywhere), renderer.place_of(moved, anywhere)
+    assert (there[0] - here[0], there[1] - here[1]) == (11, -7)
+    assert bore(moved)[0] - bore(still)[0] == pytest.approx(11, abs=0.5)
+    assert bore(moved)[1] - bore(still)[1] == pytest.approx(-7, abs=0.5)
 
 
 def test_label_at_a_smaller_scale_lies_in_the_same_place(renderer: Renderer) -> None:
@@ -161,3 +192,16 @@ def test_folder_without_usable_rows_is_refused(folder: Path, tmp_path: Path) -> 
     bad.write_text("file,label\na.png,free\n")
     with pytest.raises(ValueError, match="is_defect"):
         FolderSource(FolderSettings(str(bad), "test", seed=1))
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="the real images are not beside this checkout")
+def test_real_images_run_along_the_line() -> None:
+    source = FolderSource(FolderSettings(str(REAL), "test", seed=1, tile_width=384, tile_height=384))
+    truths = [source.truth(number) for number in range(1, len(source) + 1)]
+    assert {truth.defective for truth in truths} == {True, False}
+    assert all(truth.defective == (truth.label != "free") for truth in truths)
+    for number in (1, 2, 3):
+        pixels = source.pixels(number)
+        assert mark.read(pixels) == number
+        x, y, width, height = source.tile
+        assert float(pixels[y : y + height, x : x + width].std()) > 2

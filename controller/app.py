@@ -1,0 +1,342 @@
+"""The composition root: the only place that names concrete classes and joins them to a running station."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from types import FrameType
+from typing import assert_never
+
+from loguru import logger
+
+from controller.clock import SystemClock
+from controller.config import CameraConfig, FolderCameraConfig, SimCameraConfig, StationConfig
+from controller.drivers.camera.folder import FolderCamera
+from controller.drivers.plc.opcua import OpcUaPlc, OpcUaPlcSettings
+from controller.drivers.record.images import FolderImageStore, ImagePolicy
+from controller.drivers.record.journal import SqliteJournal
+from controller.drivers.record.latch import FileLatch
+from controller.errors import ConfigError, ControllerError, DeviceError, RecordError
+from controller.lane_watch import LaneWatch
+from controller.logs import set_up_logs
+from controller.plc_duty import PlcDuty, PlcTiming, Sessions
+from controller.ports import Camera, PlcLink
+from controller.recipe_book import FolderRecipeBook
+from controller.recipes import LoadedRecipe
+from controller.runtime import RESTART, Devices, Duration, Runtime
+from controller.sim.camera import SimCamera
+from controller.snapshots import SnapshotDuty
+from controller.status.feed import StatusFeed
+from controller.status.messages import StatusCommand
+from controller.status.process import StatusSettings
+from controller.watchdog import HangGuard, LoopProbe, SystemdNotifier
+from models.errors import ModelError
+from models.lane import InferenceLane
+from statemachines import health
+from statemachines.handshake import Contract
+from statemachines.line import Line
+from statemachines.station import Rules, Station
+from statemachines.vocabulary import MS, FaultCode, Health, HealthReported, Mode, Ns, Outcome, PartKey, Stopped
+
+CONFIG_ERROR = 2
+"""Exit code: a person must mend a file first."""
+
+CAMERA_RETRY_S = 1.0
+
+
+def run_station(config: StationConfig) -> int:
+    """Run a station in this process until it is asked to end. Returns the exit code: 0, CONFIG_ERROR or RESTART."""
+    set_up_logs(config.logs.level, config.station.data_dir / "logs", config.logs.retention_days)
+    _raise_priority(config)
+    try:
+        with asyncio.Runner() as runner:
+            if sys.version_info >= (3, 12):
+                runner.get_loop().set_task_factory(asyncio.eager_task_factory)
+            return runner.run(StationProcess(config).run())
+    except (ControllerError, ModelError) as error:
+        logger.critical("the station cannot start", why=str(error))
+        return CONFIG_ERROR
+
+
+class StationProcess:
+    """Everything that one station owns, from opening to closing."""
+
+    def __init__(self, config: StationConfig) -> None:
+        self._config = config
+        clock = SystemClock()
+        self._latch = FileLatch(config.latch_path)
+        self._recipes = FolderRecipeBook(config)
+        self._lane = InferenceLane()
+        self._cameras = {camera.name: _camera(camera) for camera in config.cameras}
+        self._journal = SqliteJournal(
+            config.journal_path,
+            self._committed,
+            partial(self._report, "journal"),
+            queue_rows=config.journal.queue_rows,
+            fsync_ms=config.journal.fsync_ms,
+        )
+        self._images = FolderImageStore(
+            config.images_path,
+            config.images.budget_mb * 1_000_000,
+            ImagePolicy(config.images.ok, config.images.every, config.images.jpeg_quality),
+            partial(self._report, "images"),
+            self._journal.image_kept,
+            queue_frames=config.images.queue_frames,
+        )
+        devices = Devices(self._cameras, self._lane, self._journal, self._images, self._latch, self._recipes, clock)
+        self._runtime = Runtime(_initial(config, self._latch, clock.now()), devices, self._took)
+        self._notifier = SystemdNotifier()
+        self._probe = LoopProbe(self._beat, config.plc.heartbeat_ms)
+        self._guard = HangGuard(self._probe, config.watchdog.loop_hang_s, self._loop_hangs)
+        self._snapshots = SnapshotDuty(
+            self._runtime, config.station.name, config.status.snapshot_ms, self._probe.lag_ms, self._drops
+        )
+        self._duty: PlcDuty | None = None
+        self._feed: StatusFeed | None = None
+
+    async def run(self) -> int:
+        """Open everything, run until the end, close everything. Raises ControllerError or ModelError."""
+        try:
+            # A station that cannot inspect refuses to start; the journal opens while the model compiles.
+            start_number, recipe = await asyncio.gather(
+                asyncio.to_thread(self._open_records),
+                asyncio.to_thread(self._recipes.load, 0, self._config.station.initial_recipe),
+            )
+            duty = PlcDuty(self._runtime, _link(self._config), _timing(self._config), Sessions(start_number))
+            self._duty = duty
+            await self._serve(duty, recipe)
+        finally:
+            self._guard.stop()
+            self._notifier.stopping()
+            await self._close()
+        return self._runtime.exit_code
+
+    async def _serve(self, duty: PlcDuty, recipe: LoadedRecipe) -> None:
+        """Run all duties until the station is asked to end, or one of them dies."""
+        runtime = self._runtime
+        gc.collect()
+        gc.freeze()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                runtime.bind(tasks)
+                runtime.install(recipe, 0)
+                self._start_duties(tasks, duty)
+                _on_signals(lambda: runtime.end(0))
+                self._guard.start()
+                self._notifier.ready()
+                await runtime.ending.wait()
+                await self._farewell()
+                raise _Ended
+        except* _Ended:
+            pass
+        except* Exception as group:  # noqa: BLE001 - whatever a duty dies of, the station must latch
+            self._task_died(_first(group))
+
+    def _start_duties(self, tasks: asyncio.TaskGroup, duty: PlcDuty) -> None:
+        config, runtime = self._config, self._runtime
+        for name, camera in self._cameras.items():
+            tasks.create_task(self._keep_open(name, camera))
+        inference = config.inference
+        watch = LaneWatch(runtime, self._lane, inference.hard_limit_ms * MS, inference.grace_ms * MS)
+        tasks.create_task(watch.run())
+        tasks.create_task(self._probe.run())
+        if config.status.enabled:
+            settings = StatusSettings(config.status.endpoint, config.station.name)
+            feed = StatusFeed(settings, self._obey, runtime.report)
+            self._feed = feed
+            tasks.create_task(feed.run())
+            tasks.create_task(self._snapshots.run(feed))
+        duty.start(tasks.create_task)
+
+    def _obey(self, command: StatusCommand) -> None:
+        if self._feed is not None:
+            self._snapshots.obey(self._feed, command)
+
+    def _report(self, source: str, state: Health, why: str) -> None:
+        self._runtime.report(source, state, why)
+
+    def _committed(self, parts: tuple[PartKey, ...]) -> None:
+        self._runtime.committed(parts)
+
+    def _open_records(self) -> int:
+        """Open journal and images; the station's start number. A journal that cannot be used refuses to start."""
+        self._config.station.data_dir.mkdir(parents=True, exist_ok=True)
+        self._images.open()
+        try:
+            opened = self._journal.open()
+        except RecordError as error:
+            raise ConfigError(str(self._config.journal_path), "journal", "", str(error)) from error
+        if opened.lost:
+            logger.warning("parts of the last run had no outcome and were journalled as lost", parts=opened.lost)
+        return opened.start_number
+
+    async def _keep_open(self, name: str, camera: Camera) -> None:
+        """Open a camera, again and again until it is; captures fail meanwhile, each for its own part only."""
+        runtime, source = self._runtime, f"camera:{name}"
+        while True:
+            try:
+                await camera.open(Ns(runtime.now() + 5_000 * MS))
+            except (DeviceError, ConfigError) as error:
+                runtime.post(HealthReported(runtime.now(), source, Health.FAILURE, str(error)))
+                await asyncio.sleep(CAMERA_RETRY_S)
+            else:
+                runtime.post(HealthReported(runtime.now(), source, Health.NORMAL, ""))
+                logger.info("camera open", camera=name)
+                return
+
+    async def _farewell(self) -> None:
+        """Tell the PLC and the journal that the station stops, if the link still works."""
+        self._runtime.post(Stopped(self._runtime.now()))
+        if self._duty is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await self._duty.say_goodbye()
+
+    async def _close(self) -> None:
+        if self._duty is not None:
+            await self._duty.close()
+        for camera in self._cameras.values():
+            await camera.close()
+        self._lane.close(0.5)
+        self._images.close(5.0)
+        self._journal.close(5.0)
+
+    def _beat(self) -> None:
+        """One beat of the deciding loop: the PLC's Heartbeat and systemd's watchdog hang on it."""
+        if self._duty is not None:
+            self._duty.beat()
+        self._notifier.watchdog()
+
+    def _took(self, outcome: Outcome, duration: Duration) -> None:
+        self._snapshots.took(outcome, duration)
+
+    def _drops(self) -> tuple[int, int]:
+        return self._images.stats().dropped, self._journal.stats().dropped
+
+    def _loop_hangs(self, why: str) -> None:
+        """On the guard's thread, just before the process ends."""
+        self._latch.store(FaultCode.LOOP_HUNG, why)
+
+    def _task_died(self, error: BaseException) -> None:
+        """A duty ended that never should: latch on disk before anything else, then ask for a new process."""
+        why = f"{type(error).__name__}: {error}"
+        logger.opt(exception=error).critical("a duty died, failsafe", why=why)
+        with suppress(RecordError):
+            self._latch.store(FaultCode.TASK_DIED, why)
+        self._runtime.end(RESTART)
+
+
+class _Ended(Exception):
+    """The station was asked to end; takes the task group down."""
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _initial(config: StationConfig, latch: FileLatch, now: Ns) -> Station:
+    """The station before its first event: what was latched is latched again."""
+    code, why = latch.load()
+    if code is not FaultCode.NONE:
+        logger.critical("failsafe is still latched", code=code.name, why=why)
+    plc = config.plc
+    contract = Contract(plc.depth, plc.sequence_modulus, plc.plc_lost_ms * MS)
+    return Station(
+        rules=Rules(contract, plc.max_in_flight, plc.fault_reset_from_plc),
+        line=Line("failsafe" if code is not FaultCode.NONE else "starting", Mode[config.station.initial_mode]),
+        latch=health.restored(code, why, now),
+    )
+
+
+def _camera(config: CameraConfig) -> Camera:
+    match config:
+        case FolderCameraConfig():
+            return FolderCamera(
+                config.name,
+                config.folder,
+                config.pattern,
+                config.order,
+                loop=config.loop,
+                seed=config.seed,
+                colour=config.colour,
+            )
+        case SimCameraConfig():
+            return SimCamera(config.belt, config.exposure_us, name=config.name)
+        case _:
+            assert_never(config)
+
+
+def _link(config: StationConfig) -> PlcLink:
+    plc = config.plc
+    return OpcUaPlc(
+        OpcUaPlcSettings(
+            endpoint=plc.endpoint,
+            depth=plc.depth,
+            pattern=plc.tags.pattern,
+            overrides=plc.tags.overrides,
+            trigger=plc.trigger,
+            poll_ms=plc.poll_ms,
+            publishing_ms=plc.publishing_ms,
+            request_timeout_ms=plc.request_timeout_ms,
+            part_id=plc.part_id,
+            modulus=plc.sequence_modulus,
+        )
+    )
+
+
+def _timing(config: StationConfig) -> PlcTiming:
+    plc = config.plc
+    return PlcTiming(
+        connect=plc.connect_timeout_ms * MS,
+        request=round(plc.request_timeout_ms * MS),
+        reconnect=plc.reconnect_ms * MS,
+    )
+
+
+def _call(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(work)
+
+
+def _on_signals(end: Callable[[], None]) -> None:
+    """End on Ctrl-C and SIGTERM; on Windows through the interpreter, since its loops take no signal handlers."""
+    loop = asyncio.get_running_loop()
+    for number in _signals():
+        try:
+            loop.add_signal_handler(number, end)
+        except NotImplementedError:
+            signal.signal(number, _from_interpreter(loop, end))
+
+
+def _from_interpreter(
+    loop: asyncio.AbstractEventLoop, end: Callable[[], None]
+) -> Callable[[int, FrameType | None], None]:
+    return lambda _number, _frame: _call(loop, end)
+
+
+def _signals() -> Iterable[signal.Signals]:
+    return (signal.SIGINT, signal.SIGTERM, *((signal.SIGBREAK,) if sys.platform == "win32" else ()))
+
+
+def _raise_priority(config: StationConfig) -> None:
+    """Go before other programs where the system lets us; otherwise say so and go on."""
+    if config.station.process_priority != "high":
+        return
+    try:
+        if sys.platform == "win32":
+            import ctypes
+
+            ctypes.windll.kernel32.SetPriorityClass(ctypes.windll.kernel32.GetCurrentProcess(), 0x80)
+        else:
+            os.nice(-10)
+    except OSError as error:
+        logger.warning("no higher priority for this process", why=str(error))

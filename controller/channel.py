@@ -1,0 +1,239 @@
+"""Local talk between two processes: typed messages over a pipe, in bounded memory, never in the caller's way.
+
+A frame is one msgpack message. The first one from each side says which protocol and version it speaks; anything else
+closes the channel. `Channel.offer` only puts a message into a short queue: threads of the channel encode, write, read
+and decode, so a peer that is dead, frozen or talks nonsense costs the owner nothing but a count.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import msgspec
+
+POLL_S = 0.5
+"""How soon at the latest a waiting reader notices that its own side was closed."""
+
+
+class Message(msgspec.Struct, frozen=True, tag=True):
+    """What travels. Tagged with its class name; never changed after it was offered (another thread encodes it)."""
+
+
+class Hello(Message, frozen=True):
+    """First message of each side."""
+
+    protocol: str
+    version: int
+
+
+class Goodbye(Message, frozen=True):
+    """Last message of a side that ends on purpose and can still say why."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What two processes say to each other. to_parent, to_child: the tuples of `Message` classes each side accepts."""
+
+    name: str
+    version: int
+    to_parent: tuple[type[Message], ...]
+    to_child: tuple[type[Message], ...]
+    largest: int = 1 << 20
+    """Bytes of the largest message that is read; a longer one closes the channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelCounts:
+    """Messages since the start. coalesced: replaced by a later one of the same key before they were sent."""
+
+    sent: int
+    received: int
+    coalesced: int
+    dropped: int
+    waiting: int
+
+
+class Channel:
+    """One side's end of the talk. `offer`, `close` and `counts` may be called from any thread; none raises or waits.
+
+    on_message: called with each message on the channel's reader thread; it must not raise.
+    on_closed: called once with the reason, as the last act of that thread, however the channel ended.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        protocol: Protocol,
+        accepts: tuple[type[Message], ...],
+        on_message: Callable[[Any], None],
+        on_closed: Callable[[str], None],
+        *,
+        limit: int = 64,
+        version: int | None = None,
+    ) -> None:
+        self._connection, self._protocol = connection, protocol
+        self._version = protocol.version if version is None else version
+        union: Any = Goodbye
+        for kind in accepts:
+            union = union | kind
+        self._decoder = msgspec.msgpack.Decoder(union)
+        self._on_message, self._on_closed = on_message, on_closed
+        self._limit = limit
+        self._waiting: OrderedDict[str | int, Message] = OrderedDict()
+        self._news = threading.Condition()
+        self._closed_why: str | None = None
+        self._serial = 0
+        self._sent = self._received = self._coalesced = self._dropped = 0
+        self._users = 2
+        self._sender = threading.Thread(target=self._send, name=f"{protocol.name} sender", daemon=True)
+        self._reader = threading.Thread(target=self._read, name=f"{protocol.name} reader", daemon=True)
+
+    def start(self) -> None:
+        """Begin to talk. The channel owns the connection from now on."""
+        self._sender.start()
+        self._reader.start()
+
+    def offer(self, message: Message, key: str | None = None) -> bool:
+        """Queue a message; False when it was dropped, because the queue is full or the channel closed.
+
+        key: a message with the same key that still waits is replaced, in its place in the queue.
+        """
+        with self._news:
+            if self._closed_why is not None:
+                self._dropped += 1
+                return False
+            if key is not None and key in self._waiting:
+                self._waiting[key] = message
+                self._coalesced += 1
+                return True
+            if len(self._waiting) >= self._limit:
+                self._dropped += 1
+                return False
+            self._serial += 1
+            self._waiting[self._serial if key is None else key] = message
+            self._news.notify()
+            return True
+
+    def close(self, why: str = "closed here") -> None:
+        """End the talk at once; what still waits is lost. on_closed follows from the reader's thread."""
+        with self._news:
+            if self._closed_why is None:
+                self._closed_why = why
+            self._news.notify_all()
+            if self._users > 0:
+                _hang_up(self._connection)
+
+    def finish(self, why: str, timeout_s: float) -> None:
+        """Send what waits and a Goodbye, then close. Waits for it, so not for an event loop's thread."""
+        if self._sender.is_alive() and self.offer(Goodbye(why)):
+            self._sender.join(timeout_s)
+        self.close(why)
+
+    @property
+    def closed(self) -> bool:
+        """Nothing more will be sent."""
+        return self._closed_why is not None
+
+    def counts(self) -> ChannelCounts:
+        """What came of all the messages so far."""
+        with self._news:
+            return ChannelCounts(self._sent, self._received, self._coalesced, self._dropped, len(self._waiting))
+
+    def _send(self) -> None:
+        encode = msgspec.msgpack.Encoder().encode
+        message: Message | None = Hello(self._protocol.name, self._version)
+        try:
+            while message is not None:
+                self._connection.send_bytes(encode(message))
+                if isinstance(message, Goodbye):
+                    return
+                message = self._next()
+        except (OSError, ValueError):
+            # The other side is gone. The reader ends the channel: its last words may still lie in the pipe.
+            return
+        except (TypeError, OverflowError, msgspec.MsgspecError) as error:
+            self.close(f"a message cannot be encoded: {error}")
+        finally:
+            self._let_go()
+
+    def _next(self) -> Message | None:
+        with self._news:
+            self._sent += 1
+            while not self._waiting and self._closed_why is None:
+                self._news.wait()
+            if self._closed_why is not None:
+                return None
+            return self._waiting.popitem(last=False)[1]
+
+    def _read(self) -> None:
+        try:
+            self._greet()
+            while not self.closed:
+                message = self._decoder.decode(self._frame())
+                if isinstance(message, Goodbye):
+                    self.close(message.why)
+                    return
+                with self._news:
+                    self._received += 1
+                self._on_message(message)
+        except _Closed as closed:
+            self.close(str(closed))
+        except msgspec.MsgspecError as error:
+            self.close(f"the other side sent no message of {self._protocol.name}: {error}")
+        finally:
+            self.close("the reader ended")
+            self._let_go()
+            self._on_closed(self._closed_why or "")
+
+    def _greet(self) -> None:
+        hello = msgspec.msgpack.decode(self._frame(), type=Hello)
+        if (hello.protocol, hello.version) != (self._protocol.name, self._version):
+            raise _Closed(
+                f"the other side speaks {hello.protocol} {hello.version}, not {self._protocol.name} {self._version}"
+            )
+
+    def _frame(self) -> bytes:
+        try:
+            while not self._connection.poll(POLL_S):
+                if self.closed:
+                    raise _Closed("closed here")
+            return self._connection.recv_bytes(self._protocol.largest)
+        except EOFError as error:
+            raise _Closed("the other side is gone") from error
+        except (OSError, ValueError) as error:
+            raise _Closed(f"the other side cannot be read: {error}") from error
+
+    def _let_go(self) -> None:
+        # The last of the two threads closes: a descriptor closed under the other's feet may be another file by then.
+        with self._news:
+            self._users -= 1
+            if self._users == 0:
+                self._connection.close()
+
+
+class _Closed(Exception):
+    """Nothing more can be read."""
+
+
+def _hang_up(connection: Connection) -> None:
+    """Wake the threads that block on the connection, where the system can: a pipe is a socket pair on POSIX.
+
+    Elsewhere the reader sees it within POLL_S, and a blocked sender when the other process is gone.
+    """
+    if os.name != "posix":
+        return
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        # Gone already, which is what was wanted.
+        return

@@ -1,0 +1,80 @@
+"""Recipes from the recipes folder: read, checked, compiled and warmed up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from controller.config import RecipeConfig, StationConfig, load_recipe, recipe_hash, to_facts
+from controller.errors import ConfigError
+from controller.recipes import LoadedRecipe, LoadedView
+from models.catalogue import load_catalogue
+from models.inspector import Inspector
+from models.package import ModelPackage, open_package
+from models.runner import Runner
+
+
+class FolderRecipeBook:
+    """The port `RecipeBook` on `<recipes_dir>/<product>/{recipe,catalogue}.toml` and the model packages they name."""
+
+    def __init__(self, config: StationConfig) -> None:
+        self._config = config
+
+    def load(self, recipe_id: int, product: str) -> LoadedRecipe:
+        """Find by product name, or by PLC number where product is "". Blocks for 0.2 to 3 s.
+
+        Every load makes runners of its own: one that is warmed up here is never one that the lane is using.
+        Raises ControllerError or ModelError; what is in force stays in force.
+        """
+        folder = self._folder(recipe_id, product)
+        recipe = load_recipe(folder / "recipe.toml")
+        catalogue = load_catalogue(folder / "catalogue.toml")
+        views: dict[str, LoadedView] = {}
+        packages: list[ModelPackage] = []
+        model: dict[str, str] = {}
+        for view in recipe.views:
+            package = self._package(view.model)
+            runner = Runner(package, threads=self._config.inference.threads, cache_dir=self._config.cache_path)
+            inspector = Inspector(runner, catalogue, view.mm_per_px, view.roi)
+            inspector.warm_up()
+            views[view.name] = LoadedView(view.camera, inspector)
+            packages.append(package)
+            manifest = package.manifest
+            model = {
+                "name": manifest.name,
+                "version": manifest.version,
+                "hash": package.hash,
+                "precision": runner.precision,
+            }
+        self._check_cameras(recipe, folder)
+        digest = recipe_hash(recipe, catalogue.hash, [p.hash for p in packages], self._config.station.divert_lane)
+        return LoadedRecipe(to_facts(recipe, digest, self._config), views, model)
+
+    def _folder(self, recipe_id: int, product: str) -> Path:
+        root = self._config.station.recipes_dir
+        if product:
+            folder = root / product
+            if folder.parent != root or not (folder / "recipe.toml").is_file():
+                raise ConfigError(str(root), "product", product, "no such recipe: add the folder or choose another")
+            return folder
+        for path in sorted(root.glob("*/recipe.toml")):
+            if load_recipe(path).id == recipe_id:
+                return path.parent
+        raise ConfigError(str(root), "id", recipe_id, "no recipe has this number: add one or correct the PLC's request")
+
+    def _package(self, reference: str) -> ModelPackage:
+        name, _, version = reference.partition("@")
+        inference = self._config.inference
+        return open_package(
+            self._config.station.packages_dir,
+            name,
+            version,
+            trusted_keys=[bytes.fromhex(key) for key in inference.trusted_keys],
+            require_signature=inference.require_signature,
+        )
+
+    def _check_cameras(self, recipe: RecipeConfig, folder: Path) -> None:
+        known = {camera.name for camera in self._config.cameras}
+        for view in recipe.views:
+            if view.camera not in known:
+                cure = f"station.toml has {', '.join(sorted(known))}: name one of these or add the camera"
+                raise ConfigError(str(folder / "recipe.toml"), f"views.{view.name}.camera", view.camera, cure)

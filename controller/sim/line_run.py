@@ -1,0 +1,251 @@
+"""One run of the simulated line: renderer, soft PLC and the real station, each in a process of its own.
+
+The figures that count come from the PLC's tally and from the marks in the kept images; the station is only asked for
+what no one else can know (its own overhead).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controller.errors import DeviceError, DeviceTimeout
+from controller.sim.image_check import ImageCheck, check_images
+from controller.sim.plc_commands import LineFinished, TallyReady
+from controller.sim.plc_process import SoftPlcProcess
+from controller.sim.plc_settings import SoftPlcSettings
+from controller.sim.renderer_process import RendererProcess, RendererSettings
+from controller.sim.source import RenderedSettings, SourceSettings, open_source
+from controller.sim.status_view import StatusClients, StatusView
+from controller.sim.tally import PartTally, Truth, truth_of
+from controller.sim.workspace import PACKAGES, RECIPES, Workspace, make_workspace
+
+_START_S = 60.0
+_MARGIN_MS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """What runs. status_clients: OPC UA clients that read the whole status at 10 Hz from a process of their own."""
+
+    parts: int = 300
+    rate_ppm: float = 120.0
+    jitter_ms: float = 5.0
+    seed: int = 1
+    mode: str = "AUTO_REJECT"
+    status_clients: int = 0
+    deadline_ms: float = 80.0
+    gate_delay_ms: float = 400.0
+    ok_images: str = "jpeg"
+    source: SourceSettings | None = None
+    product: str = "washer"
+    recipes: Path = RECIPES
+    packages: Path = PACKAGES
+
+
+@dataclass(frozen=True, slots=True)
+class LineReport:
+    """What came of it. overhead_ms: the station's own time between trigger seen and answer handed to the link."""
+
+    tally: TallyReady
+    truth: Truth
+    images: ImageCheck
+    overhead_ms: dict[str, float]
+    status: dict[str, object] = field(default_factory=dict[str, object])
+
+    @property
+    def wrong_part(self) -> int:
+        return self.tally.figures.wrong_part + self.images.wrong + self.images.unmarked
+
+    @property
+    def faultless(self) -> bool:
+        """The four zeros, and an answer for every trigger."""
+        figures = self.tally.figures
+        four = (figures.missing, figures.duplicate, self.wrong_part, figures.late_acted)
+        return not any(four) and figures.answered == figures.triggers > 0
+
+    def as_json(self) -> dict[str, object]:
+        figures = self.tally.figures
+        latency = figures.latency_ms
+        return {
+            "triggers": figures.triggers,
+            "answered": figures.answered,
+            "missing": figures.missing,
+            "duplicate": figures.duplicate,
+            "wrong_part": self.wrong_part,
+            "late_acted": figures.late_acted,
+            "verdicts": figures.verdicts,
+            "reasons": {str(reason): count for reason, count in figures.reasons.items()},
+            "truth": {
+                "defective_rejected": self.truth.defective_rejected,
+                "defective_passed": self.truth.defective_passed,
+                "good_rejected": self.truth.good_rejected,
+                "good_passed": self.truth.good_passed,
+            },
+            "latency_ms": {"p50": latency.p50, "p99": latency.p99, "p999": latency.p999, "max": latency.max},
+            "overhead_ms": self.overhead_ms,
+            "images": {"checked": self.images.checked, "wrong": self.images.wrong, "unmarked": self.images.unmarked},
+            "untriggered": figures.untriggered,
+        }
+
+
+Progress = Callable[[SoftPlcProcess, StatusView], None]
+
+
+def run_line(settings: LineSettings, folder: Path, progress: Progress | None = None) -> LineReport:
+    """Run a line to its end in a folder, which keeps configuration, journal and images.
+
+    Raises DeviceError when a process of the simulation fails or the run does not end in time.
+    """
+    source = settings.source or RenderedSettings(settings.seed)
+    belt = f"linegate-{os.getpid()}"
+    renderer = RendererProcess(
+        RendererSettings(belt, source, settings.parts, settings.rate_ppm, settings.jitter_ms, settings.seed)
+    )
+    plc = SoftPlcProcess(
+        SoftPlcSettings(
+            rate_ppm=settings.rate_ppm,
+            jitter_ms=settings.jitter_ms,
+            seed=settings.seed,
+            parts=settings.parts,
+            belt=belt,
+            gate_delay_ms=settings.gate_delay_ms,
+            answer_limit_ms=settings.deadline_ms + _MARGIN_MS,
+            plc_epoch=int(time.time()) & 0x3FFFFFFF,
+        )
+    )
+    with renderer:
+        if not renderer.wait_filled(_START_S):
+            raise DeviceTimeout("renderer", "did not fill the belt in time")
+        plc.start()
+        try:
+            return _run_station(settings, folder, belt, plc, source, progress)
+        finally:
+            plc.kill()
+
+
+def _run_station(
+    settings: LineSettings,
+    folder: Path,
+    belt: str,
+    plc: SoftPlcProcess,
+    source: SourceSettings,
+    progress: Progress | None,
+) -> LineReport:
+    workspace = make_workspace(
+        folder,
+        name="demo",
+        belt=belt,
+        plc_endpoint=plc.wait_ready(),
+        mode=settings.mode,
+        ok_images=settings.ok_images,
+        product=settings.product,
+        recipes=settings.recipes,
+        packages=settings.packages,
+    )
+    station = StationProcess(workspace)
+    view = StatusView(workspace.status_endpoint)
+    clients = StatusClients(workspace.status_endpoint, settings.status_clients)
+    try:
+        view.start()
+        clients.start()
+        _wait_for_the_end(settings, plc, station, view, progress)
+        clients.stop()
+        status = view.read_once()
+        view.stop()
+        station.stop()
+        tally = plc.stop()
+    finally:
+        clients.stop()
+        view.stop()
+        station.stop()
+    return _report(settings, tally, workspace, source, status)
+
+
+def _wait_for_the_end(
+    settings: LineSettings,
+    plc: SoftPlcProcess,
+    station: StationProcess,
+    view: StatusView,
+    progress: Progress | None,
+) -> None:
+    spare_s = _START_S + settings.gate_delay_ms / 1000
+    until = time.monotonic() + spare_s + settings.parts * 60.0 / settings.rate_ppm
+    while time.monotonic() < until:
+        if station.ended:
+            raise DeviceError("station", f"ended early with exit code {station.exit_code}; see {station.log}")
+        if progress is not None:
+            progress(plc, view)
+        try:
+            plc.wait_for(LineFinished, 0.5)
+        except DeviceTimeout:
+            continue
+        return
+    raise DeviceTimeout("line", f"did not end in time; see {station.log}")
+
+
+def _report(
+    settings: LineSettings, tally: TallyReady, workspace: Workspace, source: SourceSettings, status: dict[str, object]
+) -> LineReport:
+    parts = open_source(source)
+    defective: dict[int | str, bool] = {n: parts.truth(n).defective for n in range(1, settings.parts + 1)}
+    decided = {part.part_id: _decided(part) for part in tally.parts if isinstance(part.part_id, int)}
+    overhead = {
+        name: float(str(status.get(f"Latency.Overhead.{node}", 0.0))) / 1000
+        for name, node in (("p50", "P50"), ("p99", "P99"), ("p999", "P999"), ("max", "Max"))
+    }
+    return LineReport(
+        tally, truth_of(tally.parts, defective), check_images(workspace.images, decided), overhead, status
+    )
+
+
+def _decided(part: PartTally) -> bool:
+    return part.answers > 0 and part.verdict in (1, 2, 3)
+
+
+class StationProcess:
+    """The station as a person starts it: `linegate run STATION.toml`."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.log = workspace.log
+        with workspace.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "controller", "run", str(workspace.station), "--once"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    def stop(self, timeout_s: float = 15.0) -> int:
+        """Ask it to end and wait; kill it when it does not."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        return self._process.wait()
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self._process.kill()
+        self._process.wait()

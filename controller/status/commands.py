@@ -1,0 +1,135 @@
+"""People's wishes, as methods of the server: checked here, decided by the station, answered in time."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asyncua import ua
+from asyncua.common.node import Node
+from asyncua.ua.status_codes import StatusCodes
+
+from controller.status.address_space import (
+    CHANGE_RECIPE,
+    COMMAND_TIMEOUT_S,
+    NAMESPACE_INDEX,
+    RESET_FAILSAFE,
+    SET_MODE,
+    StatusMethod,
+    node_id,
+)
+from controller.status.messages import ChangeRecipe, CommandResult, ResetFailsafe, SetMode, StatusCommand
+from statemachines.vocabulary import Mode
+
+LONGEST_TEXT = 500
+"""Characters of a name or a reason; the journal keeps them for years."""
+MOST_WAITING = 16
+"""Commands that wait for the station at once."""
+
+Answer = tuple[bool, str]
+
+
+class CommandDesk:
+    """Takes commands from clients to the station and the answers back.
+
+    send: hands a command to the station; False when that is impossible now.
+    """
+
+    def __init__(self, send: Callable[[StatusCommand], bool], timeout_s: float = COMMAND_TIMEOUT_S) -> None:
+        self._send, self._timeout_s = send, timeout_s
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        # A random start: a late answer to the process before this one must not fit a command of this one.
+        self._id = secrets.randbits(48)
+
+    async def build(self, station: Node) -> None:
+        """Add the methods to the object Station."""
+        for method, work in (
+            (SET_MODE, self.set_mode),
+            (RESET_FAILSAFE, self.reset_failsafe),
+            (CHANGE_RECIPE, self.change_recipe),
+        ):
+            await station.add_method(
+                ua.NodeId.from_string(node_id(f"Station.{method.name}")),
+                ua.QualifiedName(method.name, ua.UInt16(NAMESPACE_INDEX)),
+                _served(method, work),
+                [_argument(name, ua.VariantType[kind.value], text) for name, kind, text in method.inputs],
+                [
+                    _argument("ok", ua.VariantType.Boolean, "it was granted"),
+                    _argument("why", ua.VariantType.String, "what comes of it, or why not"),
+                ],
+            )
+
+    def answered(self, result: CommandResult) -> None:
+        """The station's word on a command; one that nobody waits for any more is ignored."""
+        waiter = self._waiting.get(result.id)
+        if waiter is not None and not waiter.done():
+            waiter.set_result((result.ok, result.why))
+
+    async def set_mode(self, mode: int, who: str, why: str) -> Answer:
+        """Ask for another mode."""
+        if mode not in tuple(Mode):
+            return False, f"mode {mode} is none of 1 SHADOW, 2 ALERT, 3 AUTO_REJECT"
+        return _refusal(who=who, why=why) or await self._ask(lambda id: SetMode(id, mode, who, why))
+
+    async def reset_failsafe(self, who: str) -> Answer:
+        """Ask to leave failsafe."""
+        return _refusal(who=who) or await self._ask(lambda id: ResetFailsafe(id, who))
+
+    async def change_recipe(self, product: str, who: str) -> Answer:
+        """Ask for another product."""
+        return _refusal(product=product, who=who) or await self._ask(lambda id: ChangeRecipe(id, product, who))
+
+    async def _ask(self, command: Callable[[int], StatusCommand]) -> Answer:
+        if len(self._waiting) >= MOST_WAITING:
+            return False, "too many commands wait for the station already"
+        self._id += 1
+        number = self._id
+        waiter = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            if not self._send(command(number)):
+                return False, "the station cannot be reached"
+            async with asyncio.timeout(self._timeout_s):
+                return await waiter
+        except TimeoutError:
+            return False, f"the station did not answer within {self._timeout_s:g} s; it may still obey"
+        finally:
+            del self._waiting[number]
+
+
+def _refusal(**texts: str) -> Answer | None:
+    for name, text in texts.items():
+        if not text.strip():
+            return False, f"{name} must not be empty"
+        if len(text) > LONGEST_TEXT:
+            return False, f"{name} must not be longer than {LONGEST_TEXT} characters"
+    return None
+
+
+def _served(method: StatusMethod, work: Callable[..., Awaitable[Answer]]) -> Callable[..., Any]:
+    """The method as asyncua calls it: with the object's id and one variant per argument, in any number and type."""
+    empties = [kind.empty for _, kind, _ in method.inputs]
+
+    async def serve(_parent: ua.NodeId, *variants: ua.Variant) -> Any:
+        if len(variants) < len(empties):
+            return ua.StatusCode(ua.UInt32(StatusCodes.BadArgumentsMissing))
+        if len(variants) > len(empties):
+            return ua.StatusCode(ua.UInt32(StatusCodes.BadTooManyArguments))
+        given = [empty if v.Value is None else v.Value for empty, v in zip(empties, variants, strict=True)]
+        # A bool is an int in Python, and would be mode 1.
+        if any(type(value) is not type(empty) for value, empty in zip(given, empties, strict=True)):
+            return ua.StatusCode(ua.UInt32(StatusCodes.BadInvalidArgument))
+        ok, why = await work(*given)
+        return [ua.Variant(ok, ua.VariantType.Boolean), ua.Variant(why, ua.VariantType.String)]
+
+    return serve
+
+
+def _argument(name: str, kind: ua.VariantType, text: str) -> ua.Argument:
+    return ua.Argument(
+        Name=name,
+        DataType=ua.NodeId(ua.Int32(kind.value)),
+        ValueRank=ua.Int32(-1),
+        Description=ua.LocalizedText(text),
+    )

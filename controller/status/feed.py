@@ -1,0 +1,79 @@
+"""The station's handle on its status process: snapshots go down, people's wishes come up. Knows nothing of OPC UA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from controller.status.messages import (
+    PROTOCOL,
+    Alive,
+    ChangeRecipe,
+    CommandResult,
+    ResetFailsafe,
+    Serving,
+    SetMode,
+    StationSnapshot,
+    StatusCommand,
+)
+from controller.status.process import StatusSettings, run_status
+from controller.supervisor import SupervisedChild
+from statemachines.vocabulary import Health
+
+SILENCE_S = 20.0
+"""A status process that says nothing for so long is killed and started anew."""
+
+
+class StatusFeed:
+    """Feeds the status process, whatever state that is in. All methods are for the event loop's thread.
+
+    on_command: called on the event loop; each command is to be answered within 2 s with `answer`.
+    on_health: called on the event loop with "status", its health and why.
+    """
+
+    def __init__(
+        self,
+        settings: StatusSettings,
+        on_command: Callable[[StatusCommand], None],
+        on_health: Callable[[str, Health, str], None],
+        *,
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        self._on_command = on_command
+        self._endpoint = ""
+        self._child = SupervisedChild(
+            "status",
+            run_status,
+            settings,
+            self._heard,
+            on_health,
+            protocol=PROTOCOL,
+            silence_s=silence_s,
+        )
+
+    @property
+    def child(self) -> SupervisedChild[StatusSettings]:
+        """The process, with its counts."""
+        return self._child
+
+    def offer(self, snapshot: StationSnapshot) -> bool:
+        """Hand on the latest snapshot; one that still waits is replaced. False when it was dropped."""
+        return self._child.offer(snapshot, key="snapshot")
+
+    def answer(self, command_id: int, ok: bool, why: str) -> bool:
+        """Say what became of a command. False when the answer was dropped; the person is told of a time-out then."""
+        return self._child.offer(CommandResult(command_id, ok, why))
+
+    async def run(self) -> None:
+        """Keep the status process alive until cancelled."""
+        await self._child.run()
+
+    def _heard(self, message: Any) -> None:
+        match message:
+            case SetMode() | ResetFailsafe() | ChangeRecipe():
+                self._on_command(message)
+            case Serving() | Alive():
+                # Their arrival is what they say; the supervisor took note.
+                pass
+            case _:
+                raise TypeError(f"{type(message).__name__} is no message to a station")

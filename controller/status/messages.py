@@ -1,0 +1,136 @@
+"""What station and status process say to each other. Plain values only; microseconds, milliseconds, names of enums."""
+
+from __future__ import annotations
+
+from controller.channel import Message, Protocol
+from controller.latency import StageLatency
+
+__all__ = [
+    "PROTOCOL",
+    "STAGES",
+    "Alive",
+    "ChangeRecipe",
+    "CommandResult",
+    "PartSummary",
+    "ResetFailsafe",
+    "Serving",
+    "SetMode",
+    "StageLatency",
+    "StationSnapshot",
+    "StatusCommand",
+]
+
+STAGES = ("capture", "inference", "overhead", "total")
+"""Stages of a part whose durations are told. total: trigger seen to answer written; overhead: what neither camera,
+model nor wire took of it."""
+
+
+class PartSummary(Message, frozen=True):
+    """One finished part. verdict, reason, action, mode: names of the vocabulary's values; findings: one line each."""
+
+    part_id: str
+    seq: int
+    verdict: str
+    reason: str
+    action: str
+    mode: str
+    why: str
+    findings: list[str]
+    latency_us: int
+
+
+class StationSnapshot(Message, frozen=True, kw_only=True):
+    """The station at one moment. mode, health, fault_code: the numbers that the PLC reads, too."""
+
+    station: str
+    state: str
+    mode_requested: int
+    mode: int
+    mode_ceiling: int
+    health: int
+    health_text: str
+    failsafe: bool
+    fault_code: int
+    fault_why: str
+    ready: bool
+    online: bool
+    session_id: int
+    in_flight: int
+    recipe_product: str
+    recipe_id: int
+    recipe_hash: str
+    model_name: str
+    model_version: str
+    model_hash: str
+    model_precision: str
+    triggers: int
+    answered: int
+    ok: int
+    ng: int
+    unsure: int
+    no_decision: int
+    missed: int
+    late: int
+    overruns: int
+    lost: int
+    images_dropped: int
+    journal_dropped: int
+    loop_lag_ms: float
+    uptime_s: float
+    last_parts: list[PartSummary]
+    """Newest first, at most 20."""
+    latencies: dict[str, StageLatency]
+    """By stage; a stage that has no part yet is absent."""
+
+
+class CommandResult(Message, frozen=True):
+    """What became of a person's wish."""
+
+    id: int
+    ok: bool
+    why: str
+
+
+class Serving(Message, frozen=True):
+    """The status process accepts clients at this address."""
+
+    endpoint: str
+
+
+class Alive(Message, frozen=True):
+    """The status process is not stuck; said once a second."""
+
+
+class SetMode(Message, frozen=True):
+    """A person wants another mode. mode: a number of `Mode`."""
+
+    id: int
+    mode: int
+    who: str
+    why: str
+
+
+class ResetFailsafe(Message, frozen=True):
+    """A person wants to leave failsafe."""
+
+    id: int
+    who: str
+
+
+class ChangeRecipe(Message, frozen=True):
+    """A person wants another product inspected."""
+
+    id: int
+    product: str
+    who: str
+
+
+StatusCommand = SetMode | ResetFailsafe | ChangeRecipe
+"""What people can ask for. id: answered with a CommandResult of the same id, once."""
+
+PROTOCOL = Protocol(
+    name="linegate.status",
+    version=1,
+    to_parent=(Serving, Alive, SetMode, ResetFailsafe, ChangeRecipe),
+    to_child=(StationSnapshot, CommandResult),
+)

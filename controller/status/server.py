@@ -1,0 +1,118 @@
+"""The OPC UA server of the status process: joins channel, nodes and commands. Imported in that process only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from asyncua import ua
+from asyncua.server.server import Server
+
+from controller.channel import Channel
+from controller.status.address_space import FEED_LOST_S, NAMESPACE
+from controller.status.commands import CommandDesk
+from controller.status.messages import PROTOCOL, Alive, CommandResult, Serving, StationSnapshot
+from controller.status.nodes import StatusNodes
+from controller.status.process import StatusSettings
+
+ALIVE_S = 1.0
+"""How often the station hears that this process is not stuck."""
+LAST_WORDS_S = 1.0
+EXIT_S = 5.0
+"""How long this process may outlive its pipe to the station."""
+MOST_CLIENTS = 64
+
+
+def serve(settings: StatusSettings, connection: Connection) -> None:
+    """Serve until the pipe closes."""
+    logging.getLogger("asyncua").setLevel(logging.WARNING)
+    # It warns at each start that there is no encryption, which is meant here.
+    logging.getLogger("asyncua.server.server").setLevel(logging.ERROR)
+    asyncio.run(_Service(settings).run(connection))
+
+
+class _Service:
+    """What lives from the server's start to its end."""
+
+    def __init__(self, settings: StatusSettings) -> None:
+        self._settings = settings
+        self._snapshot: StationSnapshot | None = None
+        self._news = asyncio.Event()
+        self._ended = False
+
+    async def run(self, connection: Connection) -> None:
+        """Build, start, feed, stop."""
+        loop = asyncio.get_running_loop()
+        desk = CommandDesk(lambda command: channel.offer(command))
+
+        def take(message: Any) -> None:
+            if isinstance(message, CommandResult):
+                loop.call_soon_threadsafe(desk.answered, message)
+            else:
+                self._snapshot = message
+                loop.call_soon_threadsafe(self._news.set)
+
+        def closed(_why: str) -> None:
+            self._ended = True
+            # Whatever this process hangs in: it must not outlive its station.
+            last = threading.Timer(EXIT_S, os._exit, (1,))
+            last.daemon = True
+            last.start()
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._news.set)
+
+        channel = Channel(connection, PROTOCOL, PROTOCOL.to_child, take, closed)
+        channel.start()
+        server = await _server(self._settings)
+        nodes = StatusNodes(server)
+        await nodes.build()
+        await desk.build(nodes.station)
+        try:
+            await server.start()
+        except OSError as error:
+            why = f"{self._settings.endpoint} cannot be served: {error}"
+            await asyncio.to_thread(channel.finish, why, LAST_WORDS_S)
+            return
+        channel.offer(Serving(self._settings.endpoint))
+        try:
+            await self._feed(nodes, channel)
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await server.stop()
+
+    async def _feed(self, nodes: StatusNodes, channel: Channel) -> None:
+        """Show each snapshot; when none comes, say so."""
+        alive_at = time.monotonic()
+        while not self._ended:
+            try:
+                async with asyncio.timeout(FEED_LOST_S):
+                    await self._news.wait()
+            except TimeoutError:
+                await nodes.lose_feed()
+            self._news.clear()
+            snapshot, self._snapshot = self._snapshot, None
+            if snapshot is not None:
+                await nodes.show(snapshot)
+            if time.monotonic() - alive_at >= ALIVE_S:
+                alive_at = time.monotonic()
+                channel.offer(Alive(), key="alive")
+
+
+async def _server(settings: StatusSettings) -> Server:
+    server = Server()
+    await server.init()
+    # asyncua gives every client that calls itself "admin" all rights otherwise, without a password.
+    server.iserver.allow_remote_admin = False
+    server.iserver.max_connections = MOST_CLIENTS
+    server.set_endpoint(settings.endpoint)
+    server.set_server_name(f"Linegate {settings.station}")
+    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    await server.register_namespace(NAMESPACE)
+    return server

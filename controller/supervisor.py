@@ -1,0 +1,233 @@
+"""Child processes under supervision: started with spawn, talked to over a channel, restarted when they die or hang.
+
+A child dies with its parent: its pipe closes, which its own channel notices, whatever killed the parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any, Generic, TypeVar
+
+from loguru import logger
+
+from controller.channel import POLL_S, Channel, Message, Protocol
+from statemachines.vocabulary import Health
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 10.0
+SETTLED_S = 60.0
+"""A child that lived so long starts its next life with the first pause again."""
+GRACE_S = 1.0
+"""Time to end by itself, and then again to obey a termination, before it is killed."""
+UNDELIVERED = 64
+"""Messages of the child that wait for the event loop; a child that says more waits itself."""
+
+S = TypeVar("S")
+
+
+class SupervisedChild(Generic[S]):
+    """One child process, kept alive for as long as `run` runs. All methods are for the event loop's thread.
+
+    entry: top-level function of the child, called there with the settings and its end of the pipe.
+    on_message: called on the event loop with each message of the child.
+    on_health: called on the event loop with the name, NORMAL once the child's first message came, and MAINTENANCE
+    with the reason whenever it died: a child has no part in any answer.
+    silence_s: a child that says nothing for so long counts as hung and is killed; None: it may be silent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entry: Callable[[S, Connection], None],
+        settings: S,
+        on_message: Callable[[Any], None],
+        on_health: Callable[[str, Health, str], None],
+        *,
+        protocol: Protocol,
+        silence_s: float | None = None,
+    ) -> None:
+        self._name, self._entry, self._settings, self._protocol = name, entry, settings, protocol
+        self._on_message, self._on_health = on_message, on_health
+        self._silence_s = silence_s
+        self._channel: Channel | None = None
+        self._pid: int | None = None
+        self._restarts = 0
+        self._dropped = self._coalesced = 0
+        self._ending = threading.Event()
+        self._ended = ""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the present child; None between two lives."""
+        return self._pid
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return self._restarts
+
+    @property
+    def dropped(self) -> int:
+        """Messages that no child will ever get: the queue was full, or there was no child."""
+        channel = self._channel
+        return self._dropped + (channel.counts().dropped if channel else 0)
+
+    @property
+    def coalesced(self) -> int:
+        """Messages replaced by a later one before they were sent."""
+        channel = self._channel
+        return self._coalesced + (channel.counts().coalesced if channel else 0)
+
+    def offer(self, message: Message, key: str | None = None) -> bool:
+        """Hand a message to the present child; False when it was dropped. Never waits, never raises."""
+        channel = self._channel
+        if channel is None:
+            self._dropped += 1
+            return False
+        return channel.offer(message, key)
+
+    async def run(self) -> None:
+        """Keep the child alive until cancelled; then end it."""
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        self._ending.clear()
+
+        def supervise() -> None:
+            try:
+                self._supervise(loop)
+            finally:
+                _call(loop, done.set)
+
+        # A thread of its own: to start and to end a process takes milliseconds to seconds.
+        threading.Thread(target=supervise, name=f"{self._name} supervisor", daemon=True).start()
+        try:
+            await done.wait()
+            raise RuntimeError(f"the supervisor of {self._name} ended")
+        finally:
+            self._ending.set()
+            channel = self._channel
+            if channel is not None:
+                channel.close()
+            await done.wait()
+
+    def _supervise(self, loop: asyncio.AbstractEventLoop) -> None:
+        pause = FIRST_PAUSE_S
+        while not self._ending.is_set():
+            born = time.monotonic()
+            why = self._one_life(loop)
+            if self._ending.is_set():
+                return
+            if time.monotonic() - born >= SETTLED_S:
+                pause = FIRST_PAUSE_S
+            logger.warning("child process ended", child=self._name, why=why, restart_in_s=pause)
+            _call(loop, self._on_health, self._name, Health.MAINTENANCE, why)
+            if self._ending.wait(pause):
+                return
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+            self._restarts += 1
+
+    def _one_life(self, loop: asyncio.AbstractEventLoop) -> str:
+        """From its start to its end; why it ended."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=child_main, args=(self._entry, self._settings, theirs), name=f"linegate {self._name}", daemon=True
+        )
+        life = _Life()
+        try:
+            process.start()
+        except OSError as error:
+            ours.close()
+            return f"cannot be started: {error}"
+        finally:
+            theirs.close()
+        inbox = threading.BoundedSemaphore(UNDELIVERED)
+
+        def take(message: Message) -> None:
+            while not inbox.acquire(timeout=POLL_S):
+                if channel.closed:
+                    return
+            life.heard_at = time.monotonic()
+            _call(loop, deliver, message)
+
+        def deliver(message: Message) -> None:
+            inbox.release()
+            if life.silent:
+                life.silent = False
+                self._on_health(self._name, Health.NORMAL, "")
+            self._on_message(message)
+
+        channel = Channel(ours, self._protocol, self._protocol.to_parent, take, life.close)
+        self._pid, self._channel = process.pid, channel
+        channel.start()
+        try:
+            why = self._watch(life)
+        finally:
+            self._channel, self._pid = None, None
+            channel.close()
+            code = _end(process, at_once=life.hung)
+            counts = channel.counts()
+            self._dropped += counts.dropped
+            self._coalesced += counts.coalesced
+        return f"{why} (exit code {code})"
+
+    def _watch(self, life: _Life) -> str:
+        while not life.closed.wait(POLL_S):
+            silent_s = time.monotonic() - life.heard_at
+            if self._silence_s is not None and silent_s > self._silence_s:
+                life.hung = True
+                return f"silent for {silent_s:.0f} s"
+        return life.why
+
+
+class _Life:
+    """What is known of one child between its start and its end."""
+
+    def __init__(self) -> None:
+        self.heard_at = time.monotonic()
+        self.silent = True
+        self.hung = False
+        self.why = ""
+        self.closed = threading.Event()
+
+    def close(self, why: str) -> None:
+        self.why = why
+        self.closed.set()
+
+
+def child_main(entry: Callable[[S, Connection], None], settings: S, connection: Connection) -> None:
+    """First function of every child: yields to the deciding process and leaves Ctrl-C to it, then does its duty."""
+    # Ctrl-C reaches the whole terminal; the parent decides when its children end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(10)
+    entry(settings, connection)
+
+
+def _end(process: SpawnProcess, *, at_once: bool) -> int | None:
+    """Make sure that it is gone; its exit code."""
+    if not at_once:
+        process.join(GRACE_S)
+        if process.is_alive():
+            process.terminate()
+            process.join(GRACE_S)
+    if process.is_alive():
+        process.kill()
+    process.join()
+    code = process.exitcode
+    process.close()
+    return code
+
+
+def _call(loop: asyncio.AbstractEventLoop, work: Callable[..., None], *args: Any) -> None:
+    # A loop that is closed has nobody left to tell.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(work, *args)
