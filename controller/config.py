@@ -231,6 +231,20 @@ class StationConfig(_Strict):
 # --- recipe.toml ----------------------------------------------------------------------------------------------
 
 
+class ImageSection(_Strict):
+    """[views.image]: what a usable frame looks like; outside of it a part is NO_DECISION, image quality."""
+
+    darkest: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] = 0.0
+    brightest: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] = 255.0
+    flattest: Annotated[float, Field(ge=0, le=128, allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.darkest >= self.brightest:
+            raise ValueError(f"darkest must be below brightest = {self.brightest:g}")
+        return self
+
+
 class ViewSection(_Strict):
     """[[views]]: one camera angle of the product."""
 
@@ -239,6 +253,7 @@ class ViewSection(_Strict):
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*@[0-9][A-Za-z0-9_.-]*$")]
     mm_per_px: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
     roi: tuple[int, int, int, int] | None = None
+    image: ImageSection = ImageSection()
 
     @field_validator("roi")
     @classmethod

@@ -8,6 +8,7 @@ from controller.config import RecipeConfig, StationConfig, load_recipe, recipe_h
 from controller.errors import ConfigError
 from controller.recipes import LoadedRecipe, LoadedView
 from models.catalogue import load_catalogue
+from models.frame import ImageBand
 from models.inspector import Inspector
 from models.package import ModelPackage, open_package
 from models.runner import Runner
@@ -34,7 +35,8 @@ class FolderRecipeBook:
         for view in recipe.views:
             package = self._package(view.model)
             runner = Runner(package, threads=self._config.inference.threads, cache_dir=self._config.cache_path)
-            inspector = Inspector(runner, catalogue, view.mm_per_px, view.roi)
+            band = ImageBand(view.image.darkest, view.image.brightest, view.image.flattest)
+            inspector = Inspector(runner, catalogue, view.mm_per_px, view.roi, band)
             inspector.warm_up()
             views[view.name] = LoadedView(view.camera, inspector)
             packages.append(package)

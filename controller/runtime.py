@@ -17,7 +17,7 @@ from controller.clock import Clock
 from controller.errors import ControllerError, DeviceError
 from controller.ports import Camera, ImageStore, Journal, Latch, Record
 from controller.recipes import Lane, LoadedRecipe, RecipeBook
-from models.errors import ModelError
+from models.errors import ImageUnfit, ModelError
 from models.frame import Frame
 from statemachines import station as core
 from statemachines.errors import IllegalEvent
@@ -254,7 +254,8 @@ class Runtime:
         if isinstance(result, Exception):
             if not isinstance(result, ModelError):
                 logger.opt(exception=result).error("inspection failed in an unforeseen way", part=str(part))
-            self.post(Failed(part, view, at, Reason.MODEL, f"{view}: {type(result).__name__}: {result}"))
+            reason = Reason.IMAGE_QUALITY if isinstance(result, ImageUnfit) else Reason.MODEL
+            self.post(Failed(part, view, at, reason, f"{view}: {type(result).__name__}: {result}"))
         else:
             self.post(Inferred(part, view, at, result))
 

@@ -30,6 +30,8 @@ GRACE_S = 1.0
 """Time to end by itself, and then again to obey a termination, before it is killed."""
 UNDELIVERED = 64
 """Messages of the child that wait for the event loop; a child that says more waits itself."""
+PACE_S = 0.05
+"""How long a message to the child may wait before it is sent."""
 
 S = TypeVar("S")
 
@@ -165,7 +167,7 @@ class SupervisedChild(Generic[S]):
                 self._on_health(self._name, Health.NORMAL, "")
             self._on_message(message)
 
-        channel = Channel(ours, self._protocol, self._protocol.to_parent, take, life.close)
+        channel = Channel(ours, self._protocol, self._protocol.to_parent, take, life.close, pace_s=PACE_S)
         self._pid, self._channel = process.pid, channel
         channel.start()
         try:

@@ -180,19 +180,28 @@ def _grade(kind: DefectType, size: float, confidence: float) -> tuple[Severity, 
     """Severity by size; NG only where size and confidence both leave no doubt."""
     unit = _UNIT[kind.measure]
     shown = f"{kind.name} {size:.3g} {unit}".rstrip()
-    for limit in reversed(kind.severities):
-        if not size <= limit.above * (1 - kind.unsure_margin):
-            bound = f"{limit.above:.3g} {unit}".rstrip()
-            if limit.verdict == "OK":
-                return limit.level, Verdict.OK, f"{shown} > {bound}: {limit.severity}, tolerated"
-            if not size > limit.above * (1 + kind.unsure_margin):
-                return limit.level, Verdict.UNSURE, f"{shown} is within {kind.unsure_margin:.0%} of {bound}"
-            if not confidence >= kind.sure_confidence:
-                sure = f"confidence {confidence:.2f} < {kind.sure_confidence:.2f}"
-                return limit.level, Verdict.UNSURE, f"{shown} > {bound}: {limit.severity}, but {sure}"
-            return limit.level, Verdict.NG, f"{shown} > {bound}: {limit.severity}"
+    sure = _highest(kind, size, 1 + kind.unsure_margin)
+    possible = _highest(kind, size, 1 - kind.unsure_margin)
+    if sure is not None and sure.verdict == "NG":
+        bound = f"{sure.above:.3g} {unit}".rstrip()
+        why = f"{shown} > {bound}: {sure.severity}"
+        if confidence >= kind.sure_confidence:
+            return sure.level, Verdict.NG, why
+        doubt = f"confidence {confidence:.2f} < {kind.sure_confidence:.2f}"
+        return sure.level, Verdict.UNSURE, f"{why}, but {doubt}"
+    if possible is not None and possible.verdict == "NG":
+        bound = f"{possible.above:.3g} {unit}".rstrip()
+        return possible.level, Verdict.UNSURE, f"{shown} is within {kind.unsure_margin:.0%} of {bound}"
+    if possible is not None:
+        bound = f"{possible.above:.3g} {unit}".rstrip()
+        return possible.level, Verdict.OK, f"{shown} > {bound}: {possible.severity}, tolerated"
     first = f"{kind.severities[0].above:.3g} {unit}".rstrip()
     return Severity.NONE, Verdict.OK, f"{shown} <= {first}: tolerated"
+
+
+def _highest(kind: DefectType, size: float, factor: float) -> SeverityLimit | None:
+    """The gravest limit that the size exceeds when limits are stretched by a factor; not a number exceeds them all."""
+    return next((limit for limit in reversed(kind.severities) if not size <= limit.above * factor), None)
 
 
 def _conclude(graded: list[Finding], verdicts: list[tuple[Verdict, str]], score: float) -> Assessment:

@@ -17,3 +17,7 @@ class ModelRejected(ModelError):
 
 class InferenceFailed(ModelError):
     """One inference gave nothing usable; its part is NO_DECISION."""
+
+
+class ImageUnfit(ModelError):
+    """The frame is too dark, too bright or too flat to be judged; its part is NO_DECISION, image quality."""

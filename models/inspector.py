@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from models.catalogue import Catalogue
 from models.decode import DECODERS
-from models.errors import InferenceFailed, ModelRejected
-from models.frame import Frame
+from models.errors import ImageUnfit, InferenceFailed, ModelRejected
+from models.frame import Frame, ImageBand
 from models.runner import Runner
 from statemachines.vocabulary import Assessment
 
@@ -20,7 +20,14 @@ class Inspector:
     Raises ModelRejected where model and catalogue do not fit each other.
     """
 
-    def __init__(self, runner: Runner, catalogue: Catalogue, mm_per_px: float, roi: Region | None = None) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        catalogue: Catalogue,
+        mm_per_px: float,
+        roi: Region | None = None,
+        band: ImageBand = ImageBand(),
+    ) -> None:
         manifest = runner.package.manifest
         if manifest.task not in DECODERS:
             raise ModelRejected(str(runner.package.folder), "task", manifest.task, f"known are {', '.join(DECODERS)}")
@@ -31,6 +38,7 @@ class Inspector:
         self._catalogue = catalogue
         self._mm_per_px = mm_per_px
         self._roi = roi
+        self._band = band
 
     def warm_up(self) -> None:
         """Load and prove the model. Raises ModelRejected."""
@@ -42,13 +50,20 @@ class Inspector:
         self.runner.cancel()
 
     def inspect(self, frame: Frame) -> Assessment:
-        """Judge a frame. Blocks for the inference. Raises InferenceFailed."""
+        """Judge a frame. Blocks for the inference. Raises InferenceFailed or ImageUnfit.
+
+        A model finds nothing on an empty belt and nothing on a black frame: without a look at the image itself both
+        would be good parts.
+        """
         pixels, left, top = frame.pixels, 0, 0
         if self._roi is not None:
             left, top, width, height = self._roi
             if not (left + width <= pixels.shape[1] and top + height <= pixels.shape[0]):
                 raise InferenceFailed(f"the region of interest {self._roi} leaves the frame {pixels.shape[:2]}")
             pixels = pixels[top : top + height, left : left + width]
+        complaint = self._band.complaint(pixels)
+        if complaint is not None:
+            raise ImageUnfit(complaint)
         outputs = self.runner.infer(pixels)
         decoded = self._decode(outputs, self._manifest, pixels.shape[1], pixels.shape[0])
         findings = decoded.findings

@@ -10,7 +10,7 @@ import pytest
 from controller.errors import DeviceUnavailable
 from controller.lane_watch import LaneWatch
 from controller.plc_duty import PlcTiming
-from models.errors import InferenceFailed
+from models.errors import ImageUnfit, InferenceFailed
 from statemachines.vocabulary import (
     MS,
     Action,
@@ -132,6 +132,14 @@ async def test_a_model_that_fails_is_no_decision() -> None:
     for failed in (answer, nan, odd):
         assert (failed.verdict, failed.reason) == (Verdict.NO_DECISION, Reason.MODEL)
     assert after.reason is Reason.DECIDED
+
+
+async def test_an_unfit_image_is_no_decision_image_quality() -> None:
+    async with workbench() as line:
+        await line.ready()
+        line.model.result = ImageUnfit("mean grey 0 is outside of 40 to 200")
+        answer = await line.trigger()
+    assert (answer.verdict, answer.reason) == (Verdict.NO_DECISION, Reason.IMAGE_QUALITY)
 
 
 async def test_a_slow_model_is_answered_at_the_deadline_and_its_verdict_only_recorded() -> None:

@@ -75,6 +75,7 @@ def pore(confidence: float = 0.9) -> RawFinding:
         (1.9, 0.9, Verdict.UNSURE, Severity.MAJOR, "scratch 1.9 mm is within 10% of 2 mm"),
         (2.4, 0.9, Verdict.NG, Severity.MAJOR, "scratch 2.4 mm > 2 mm: major"),
         (2.4, 0.5, Verdict.UNSURE, Severity.MAJOR, "scratch 2.4 mm > 2 mm: major, but confidence 0.50 < 0.60"),
+        (5.2, 0.9, Verdict.NG, Severity.MAJOR, "scratch 5.2 mm > 2 mm: major"),
         (9.0, 0.9, Verdict.NG, Severity.CRITICAL, "scratch 9 mm > 5 mm: critical"),
         (9.0, 0.2, Verdict.OK, None, "nothing found"),
     ],

@@ -14,8 +14,8 @@ from openvino import opset13 as ops
 
 from models.catalogue import Catalogue
 from models.decode import anomaly, classify, detect
-from models.errors import InferenceFailed, ModelRejected
-from models.frame import Frame
+from models.errors import ImageUnfit, InferenceFailed, ModelRejected
+from models.frame import Frame, ImageBand
 from models.inspector import Inspector
 from models.package import Manifest, ModelPackage, open_package, write_package
 from models.runner import Runner
@@ -169,6 +169,21 @@ def test_a_frame_of_the_wrong_kind_is_a_failed_inference(tmp_path: Path, pixels:
 def test_a_model_that_finds_what_the_catalogue_does_not_know_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelRejected, match="classes = 'scratch'"):
         Inspector(Runner(package(tmp_path)), catalogue("dent"), 0.05)
+
+
+@pytest.mark.parametrize(
+    ("level", "what"),
+    [(0, "mean grey 0"), (250, "mean grey 250"), (100, "nothing in view")],
+    ids=["dark", "bright", "flat"],
+)
+def test_a_frame_without_a_part_in_it_is_never_good(tmp_path: Path, level: int, what: str) -> None:
+    band = ImageBand(darkest=40, brightest=200, flattest=5)
+    inspector = Inspector(loaded(package(tmp_path)), catalogue(), 0.05, band=band)
+    with pytest.raises(ImageUnfit, match=what):
+        inspector.inspect(frame(np.full((128, 256), level, np.uint8)))
+    checkered = np.full((128, 256), 90, np.uint8)
+    checkered[::16] = 120
+    assert inspector.inspect(frame(checkered)).verdict is Verdict.OK
 
 
 # --- packages -------------------------------------------------------------------------------------------------
