@@ -31,7 +31,8 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], manifest: Manifest, width
         scaled = _scaled(finite(heat[0, 0], "the anomaly map"), spec)
         score = float(scaled.max())
         scale = (width / heat.shape[3], height / heat.shape[2])
-        found = regions(scaled, spec.pixel_threshold, spec.min_area_px, manifest.classes[0], scale)
+        if not score <= spec.pixel_threshold:
+            found = regions(scaled, spec.pixel_threshold, spec.min_area_px, manifest.classes[0], scale)
     if single is not None:
         score = float(_scaled(finite(single.reshape(1), "the anomaly score"), spec)[0])
     if not score <= spec.unsure_from and not found:

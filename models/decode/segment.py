@@ -19,10 +19,10 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], manifest: Manifest, width
     if maps.ndim != 4 or maps.shape[:2] != (1, len(manifest.classes) + 1):
         raise InferenceFailed(f"the output is {maps.shape}, wanted (1, {len(manifest.classes) + 1}, h, w)")
     scale = (width / maps.shape[3], height / maps.shape[2])
+    peaks = maps[0, 1:].reshape(len(manifest.classes), -1).max(axis=1)
+    threshold = manifest.output.pixel_threshold
     found: list[RawFinding] = []
-    score = 0.0
-    for index, name in enumerate(manifest.classes, start=1):
-        weights = maps[0, index]
-        score = max(score, float(weights.max()))
-        found += regions(weights, manifest.output.pixel_threshold, manifest.output.min_area_px, name, scale)
-    return Decoded(tuple(found), min(max(score, 0.0), 1.0))
+    for index, (name, peak) in enumerate(zip(manifest.classes, peaks, strict=True), start=1):
+        if not peak <= threshold:
+            found += regions(maps[0, index], threshold, manifest.output.min_area_px, name, scale)
+    return Decoded(tuple(found), float(np.clip(peaks.max(), 0.0, 1.0)))
