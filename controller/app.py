@@ -23,13 +23,14 @@ from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
 from controller.drivers.record.latch import FileLatch
 from controller.errors import ConfigError, ControllerError, DeviceError, RecordError
+from controller.exit_codes import CONFIG_ERROR, RESTART
 from controller.lane_watch import LaneWatch
 from controller.logs import set_up_logs
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
 from controller.ports import Camera, PlcLink
 from controller.recipe_book import FolderRecipeBook
 from controller.recipes import LoadedRecipe
-from controller.runtime import RESTART, Devices, Duration, Runtime
+from controller.runtime import Devices, Duration, Runtime
 from controller.sim.camera import SimCamera
 from controller.snapshots import SnapshotDuty
 from controller.status.feed import StatusFeed
@@ -43,9 +44,6 @@ from statemachines.handshake import Contract
 from statemachines.line import Line
 from statemachines.station import Rules, Station
 from statemachines.vocabulary import MS, FaultCode, Health, HealthReported, Mode, Ns, Outcome, PartKey, Stopped
-
-CONFIG_ERROR = 2
-"""Exit code: a person must mend a file first."""
 
 CAMERA_RETRY_S = 1.0
 

@@ -67,8 +67,8 @@ class Channel:
 
     on_message: called with each message on the channel's reader thread; it must not raise.
     on_closed: called once with the reason, as the last act of that thread, however the channel ended.
-    pace_s: the sender looks for messages at this interval instead of being woken by each `offer`. Waking a thread costs the
-    caller 40 us, and milliseconds where the system gives the core to another process on that occasion.
+    pace_s: the sender looks for messages at this interval instead of being woken by each `offer`. Waking a thread costs
+    the caller 40 us, and milliseconds where the system gives the core to another process on that occasion.
     """
 
     def __init__(
@@ -153,25 +153,25 @@ class Channel:
             return ChannelCounts(self._sent, self._received, self._coalesced, self._dropped, len(self._waiting))
 
     def _send(self) -> None:
-        encode = msgspec.msgpack.Encoder().encode
-        message: Message | None = Hello(self._protocol.name, self._version)
+        encoder = msgspec.msgpack.Encoder()
         try:
-            while message is not None:
-                self._connection.send_bytes(encode(message))
+            self._connection.send_bytes(encoder.encode(Hello(self._protocol.name, self._version)))
+            while (message := self._next()) is not None:
+                self._connection.send_bytes(_encoded(encoder, message))
+                with self._news:
+                    self._sent += 1
                 if isinstance(message, Goodbye):
                     return
-                message = self._next()
-        except (OSError, ValueError):
+        except OSError:
             # The other side is gone. The reader ends the channel: its last words may still lie in the pipe.
             return
-        except (TypeError, OverflowError, msgspec.MsgspecError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
             self.close(f"a message cannot be encoded: {error}")
         finally:
             self._let_go()
 
     def _next(self) -> Message | None:
         with self._news:
-            self._sent += 1
             while not self._waiting and self._closed_why is None:
                 self._news.wait(self._pace_s)
             if self._closed_why is not None:
@@ -226,6 +226,28 @@ class Channel:
 
 class _Closed(Exception):
     """Nothing more can be read."""
+
+
+def _encoded(encoder: msgspec.msgpack.Encoder, message: Message) -> bytes:
+    """The message's frame. Text that is no Unicode travels with its odd bytes written out, as "J\\udcfcrgen"."""
+    try:
+        return encoder.encode(message)
+    except UnicodeEncodeError:
+        # PLCs and file systems hand on bytes that are no UTF-8; Python carries them as lone surrogates. One such part
+        # id must not cost the whole talk.
+        return encoder.encode(_printable(msgspec.to_builtins(message, builtin_types=(bytes,))))
+
+
+def _printable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        case dict():
+            return {_printable(key): _printable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_printable(item) for item in value]
+        case _:
+            return value
 
 
 def _hang_up(connection: Connection) -> None:

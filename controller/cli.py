@@ -89,8 +89,9 @@ def _run(args: argparse.Namespace) -> int:
         from controller.guard import guard_station
 
         return guard_station(args.station)
-    from controller.app import CONFIG_ERROR, run_station
+    from controller.app import run_station
     from controller.config import ConfigErrors, load_station
+    from controller.exit_codes import CONFIG_ERROR
 
     try:
         config = load_station(args.station)

@@ -10,8 +10,9 @@ import asyncio
 
 from loguru import logger
 
+from controller.exit_codes import RESTART
 from controller.recipes import Lane
-from controller.runtime import RESTART, Runtime
+from controller.runtime import Runtime
 from statemachines.vocabulary import FailsafeTripped, FaultCode
 
 

@@ -55,9 +55,6 @@ from statemachines.vocabulary import (
     TriggerCommitted,
 )
 
-RESTART = 70
-"""Exit code that asks the guard or systemd for a new process."""
-
 
 @dataclass(frozen=True, slots=True)
 class Duration:

@@ -121,19 +121,17 @@ class SupervisedChild(Generic[S]):
             await done.wait()
 
     def _supervise(self, loop: asyncio.AbstractEventLoop) -> None:
-        pause = FIRST_PAUSE_S
+        pause = 0.0
         while not self._ending.is_set():
             born = time.monotonic()
             why = self._one_life(loop)
             if self._ending.is_set():
                 return
-            if time.monotonic() - born >= SETTLED_S:
-                pause = FIRST_PAUSE_S
+            pause = next_pause(pause, time.monotonic() - born)
             logger.warning("child process ended", child=self._name, why=why, restart_in_s=pause)
             _call(loop, self._on_health, self._name, Health.MAINTENANCE, why)
             if self._ending.wait(pause):
                 return
-            pause = min(2 * pause, LONGEST_PAUSE_S)
             self._restarts += 1
 
     def _one_life(self, loop: asyncio.AbstractEventLoop) -> str:
@@ -188,6 +186,13 @@ class SupervisedChild(Generic[S]):
                 life.hung = True
                 return f"silent for {silent_s:.0f} s"
         return life.why
+
+
+def next_pause(before_s: float, lived_s: float) -> float:
+    """Seconds to wait before the next start. before_s: the pause before the life that ended, 0 for the first one."""
+    if before_s <= 0 or lived_s >= SETTLED_S:
+        return FIRST_PAUSE_S
+    return min(2 * before_s, LONGEST_PAUSE_S)
 
 
 class _Life:

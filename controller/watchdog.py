@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from controller.runtime import RESTART
+from controller.exit_codes import RESTART
 
 _RING = 50
 
@@ -83,8 +83,9 @@ class HangGuard:
             faulthandler.dump_traceback(file=sys.__stderr__ or 2, all_threads=True)
             try:
                 self._on_hang(why)
-            finally:
-                self._exit(RESTART)
+            except Exception as error:  # noqa: BLE001 - whatever fails here, the process must end
+                sys.stderr.write(f"the failsafe could not be latched: {error}\n")
+            self._exit(RESTART)
             return
 
 

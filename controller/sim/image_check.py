@@ -35,7 +35,7 @@ def check_images(folder: Path, decided: Mapping[int, bool]) -> ImageCheck:
     """
     files = [(path, int(match["part_id"])) for path in folder.rglob("*") if (match := _NAME.match(path.name))]
     with ThreadPoolExecutor(2) as pool:
-        seen = list(pool.map(lambda item: _read(item[0]), files))
+        seen = list(pool.map(_read, [path for path, _ in files]))
     wrong = sum(1 for (_, filed), found in zip(files, seen, strict=True) if found is not None and found != filed)
     unmarked = sum(
         1 for (_, filed), found in zip(files, seen, strict=True) if found is None and decided.get(filed, False)

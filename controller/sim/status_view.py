@@ -117,7 +117,7 @@ def quieten() -> None:
 
 
 def _client(endpoint: str) -> Any:
-    from asyncua import Client
+    from asyncua.client.client import Client
 
     return Client(endpoint, timeout=4)
 

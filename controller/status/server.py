@@ -27,6 +27,12 @@ LAST_WORDS_S = 1.0
 EXIT_S = 5.0
 """How long this process may outlive its pipe to the station."""
 MOST_CLIENTS = 64
+MOST_SUBSCRIPTIONS = 2 * MOST_CLIENTS
+MOST_QUEUED = 50
+"""Changes of one node that wait for one subscription, and notifications that wait for its acknowledgement. asyncua keeps
+10,000 and 5,000: behind a client that is frozen and subscribed to everything that grew by 0.3 MB a second."""
+SESSION_S = 120.0
+"""What a client that says nothing holds here is freed after so long."""
 
 
 def serve(settings: StatusSettings, connection: Connection) -> None:
@@ -110,9 +116,19 @@ async def _server(settings: StatusSettings) -> Server:
     await server.init()
     # asyncua gives every client that calls itself "admin" all rights otherwise, without a password.
     server.iserver.allow_remote_admin = False
-    server.iserver.max_connections = MOST_CLIENTS
+    _bound(server)
     server.set_endpoint(settings.endpoint)
     server.set_server_name(f"Linegate {settings.station}")
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
     await server.register_namespace(NAMESPACE)
     return server
+
+
+def _bound(server: Server) -> None:
+    """Bound what clients can make this process hold: they share the memory of the computer that decides."""
+    inner = server.iserver
+    inner.max_connections = MOST_CLIENTS
+    inner.max_subscriptions = MOST_SUBSCRIPTIONS
+    inner.max_monitored_item_queue_size = MOST_QUEUED
+    inner.max_unacked_messages_per_subscription = MOST_QUEUED
+    inner.max_session_timeout_ms = SESSION_S * 1000
