@@ -29,8 +29,8 @@ EXIT_S = 5.0
 MOST_CLIENTS = 64
 MOST_SUBSCRIPTIONS = 2 * MOST_CLIENTS
 MOST_QUEUED = 50
-"""Changes of one node that wait for one subscription, and notifications that wait for its acknowledgement. asyncua keeps
-10,000 and 5,000: behind a client that is frozen and subscribed to everything that grew by 0.3 MB a second."""
+"""Changes of one node that wait for one subscription, and notifications that wait for its acknowledgement. The library
+keeps 10,000 and 5,000: behind a client that was frozen and subscribed to everything they grew by 0.3 MB a second."""
 SESSION_S = 120.0
 """What a client that says nothing holds here is freed after so long."""
 

@@ -35,7 +35,8 @@ def run_bare(endpoint: str, belt: str, ready: Event, stop: Event) -> None:
 
 
 async def _bare(endpoint: str, belt: str, ready: Event, stop: Event) -> None:
-    from asyncua import Client, ua
+    from asyncua import ua
+    from asyncua.client.client import Client
 
     from controller.sim.camera import SimCamera
     from statemachines.checkword import check_word

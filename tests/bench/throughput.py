@@ -1,7 +1,7 @@
 """Parts per second through the whole runtime over an in-process link, against a bare loop on the same model.
 
-Bare: `runner.infer(frame)` in a plain loop. Linegate: trigger → handshake → capture → lane → decode → catalogue → answer,
-with the real journal on disk; no wire, no images. Same compiled model, frames and threads; rounds alternate.
+Bare: `runner.infer(frame)` in a plain loop. Linegate: trigger → handshake → capture → lane → decode → catalogue →
+answer, with the real journal on disk; no wire, no images. Same compiled model, frames and threads; rounds alternate.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from models.runner import Runner
 from statemachines.handshake import Contract
 from statemachines.line import Line
 from statemachines.station import Rules, Station
-from statemachines.vocabulary import MS, Fallback, Mode, Ns, PartKey, Policy, RecipeFacts
+from statemachines.vocabulary import MS, Fallback, Health, Mode, Ns, PartKey, Policy, RecipeFacts
 from tests.bench.figures import median
 
 DEPTH, WINDOW = 16, 4
@@ -110,7 +110,7 @@ async def through_the_station(model: Runner, pictures: list[Frame], parts: int, 
     tags.on_write = written
     lane = InferenceLane()
     runtime: Runtime
-    journal = SqliteJournal(folder / f"{started_at}.db", lambda keys: runtime.committed(keys), lambda *_: None)
+    journal = SqliteJournal(folder / f"{started_at}.db", lambda keys: runtime.committed(keys), _unheard)
     camera = MemoryCamera(pictures)
     devices = Devices(
         {"memory": camera}, lane, journal, None, FileLatch(folder / "latch.json"), _Book(recipe), SystemClock()
@@ -140,6 +140,10 @@ async def through_the_station(model: Runner, pictures: list[Frame], parts: int, 
 
 class _Done(Exception):
     pass
+
+
+def _unheard(_health: Health, _why: str) -> None:
+    """Nobody listens to the journal's health here."""
 
 
 class _Book:

@@ -249,7 +249,7 @@ def _named(endpoint: str, name: str) -> Client:
     return client
 
 
-async def test_only_changes_reach_a_subscriber() -> None:
+async def test_only_changes_are_written_and_reach_a_subscriber() -> None:
     heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
     class Listener:
@@ -268,6 +268,10 @@ async def test_only_changes_reach_a_subscriber() -> None:
                 station.now = snapshot(uptime_s=12.5 + step)
                 assert await heard.get() == ("Station.UptimeS", 12.5 + step)
         await subscription.delete()
+        moved, unmoved = await _value(client, "Station.UptimeS"), await _value(client, "Counters.Ng")
+        assert moved.SourceTimestamp is not None
+        assert unmoved.SourceTimestamp is not None
+        assert moved.SourceTimestamp > unmoved.SourceTimestamp
 
 
 async def test_methods_reach_the_station_and_its_answer_comes_back() -> None:

@@ -41,7 +41,8 @@ def package(
     pixels = ops.parameter([1, channels, height, width], np.float32, name="pixels")
     node = build(pixels)
     node.output(0).get_tensor().set_names({output_name})
-    ov.save_model(ov.Model([node], [pixels], name), folder / "int8.xml", compress_to_fp16=False)
+    make: Any = ov.Model
+    ov.save_model(make([node], [pixels], name), folder / "int8.xml", compress_to_fp16=False)
     manifest: dict[str, Any] = {
         "schema": 1,
         "name": name,
