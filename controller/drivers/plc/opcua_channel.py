@@ -110,9 +110,13 @@ class Channel:
         return codes
 
     async def call(self, request: Any, reply: type[_Reply], deadline: Ns | None) -> _Reply:
-        """Any other service, by asyncua's own encoding. deadline None: wait for as long as the connection lives."""
+        """Any other service, by asyncua's own encoding, before the deadline alone: while connecting, a small PLC may
+        need longer to look up a hundred tags than it may ever need for one of its cyclic requests.
+
+        deadline None: wait for as long as the connection lives.
+        """
         protocol = self._alive()
-        seconds = 0.0 if deadline is None else self._seconds(deadline)
+        seconds = 0.0 if deadline is None else self._seconds(deadline, limited=False)
         with translated(self._endpoint):
             async with asyncio.timeout(seconds or None):
                 buffer = await protocol.send_request(request, seconds)

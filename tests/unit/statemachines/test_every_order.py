@@ -9,16 +9,17 @@ time, early, late, twice or not at all, models that judge, fail or are late, dea
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 
 from statemachines import cycle as part_cycle
+from statemachines import handshake
 from statemachines.checkword import trigger_check
 from statemachines.cycle import FINAL, Stage
 from statemachines.errors import IllegalEvent
-from statemachines.handshake import Contract, Handshake, Link
+from statemachines.handshake import Contract, Handshake, Link, Sign
 from statemachines.line import Line
 from statemachines.sequence import following, slot_of
 from statemachines.station import Rules, Station, step
@@ -53,7 +54,7 @@ from statemachines.vocabulary import (
     Verdict,
 )
 
-DEPTH, MODULUS, PARTS = 2, 8, 3
+DEPTH, MODULUS = 2, 8
 FIRST = 7
 """The parts are numbered 7, 8, 1: the numbers wrap on the way."""
 WINDOW, DEADLINE = 10_000_000, 50_000_000
@@ -80,6 +81,7 @@ class World:
     trigger_ring: tuple[TriggerSlot, ...]
     trigger_seq: int
     half_written: bool
+    parts: int
     enable: bool
     session_ack: int
     plc_epoch: int
@@ -104,9 +106,9 @@ class Violation(AssertionError):
     """One of the six invariants does not hold."""
 
 
-def start(mode: Mode) -> World:
+def start(mode: Mode, parts: int) -> World:
     station = Station(
-        rules=Rules(Contract(DEPTH, MODULUS, plc_lost_ns=10**18, torn_reads=1), max_in_flight=PARTS),
+        rules=Rules(Contract(DEPTH, MODULUS, plc_lost_ns=10**18, torn_reads=1), max_in_flight=parts),
         line=Line("running_" + mode.name.lower(), mode),
         recipe=RECIPE,
         ceiling=3,
@@ -120,6 +122,7 @@ def start(mode: Mode) -> World:
         trigger_ring=(empty,) * DEPTH,
         trigger_seq=FIRST - 1,
         half_written=False,
+        parts=parts,
         enable=True,
         session_ack=1,
         plc_epoch=7,
@@ -214,7 +217,7 @@ def _plc_moves(world: World) -> Iterator[tuple[str, World]]:
             "plc: TriggerSeq",
             replace(world, trigger_seq=seq, half_written=False, waiting=waiting, stale_slots=world.trigger_ring),
         )
-    elif world.made < PARTS and world.enable and world.session_ack == world.ready_session:
+    elif world.made < world.parts and world.enable and world.session_ack == world.ready_session:
         made = world.made + 1
         ring = list(world.trigger_ring)
         ring[slot] = TriggerSlot(seq, made, 0, RECIPE.id, trigger_check(seq, made, 0, RECIPE.id, 0))
@@ -419,9 +422,9 @@ class Explored:
     answered_all: bool
 
 
-def explore(mode: Mode) -> Explored:
+def explore(mode: Mode, parts: int) -> Explored:
     """Every reachable state, nearest first, so that a violation comes with its shortest history."""
-    first = start(mode)
+    first = start(mode, parts)
     seen = {hash(key_of(first))}
     frontier: deque[tuple[World, tuple[str, ...]]] = deque([(first, ())])
     transitions, answered_all = 0, False
@@ -439,15 +442,56 @@ def explore(mode: Mode) -> Explored:
                 check_quiet(world)
         except (Violation, IllegalEvent) as error:
             raise AssertionError(f"{error}\nafter: {' | '.join(history)}") from error
-        answered_all = answered_all or len(world.published) == PARTS == len(world.ended)
+        answered_all = answered_all or len(world.published) == parts == len(world.ended)
     return Explored(len(seen), transitions, answered_all)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("mode", [Mode.SHADOW, Mode.AUTO_REJECT])
-def test_invariants_hold_in_every_reachable_state(mode: Mode, capsys: pytest.CaptureFixture[str]) -> None:
-    explored = explore(mode)
+@pytest.mark.parametrize(
+    ("mode", "parts", "at_least"), [(Mode.AUTO_REJECT, 3, 50_000), (Mode.SHADOW, 2, 10_000), (Mode.ALERT, 2, 10_000)]
+)
+def test_invariants_hold_in_every_reachable_state(
+    mode: Mode, parts: int, at_least: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    explored = explore(mode, parts)
     with capsys.disabled():
-        print(f"\n{mode.name}: {explored.states} states, {explored.transitions} transitions explored")
+        print(f"\n{mode.name}, {parts} parts in flight: {explored.states} states, {explored.transitions} transitions")
     assert explored.answered_all, "the search must reach the state in which all parts were answered"
-    assert explored.states > 10_000
+    assert explored.states > at_least
+
+
+BREAKS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "a late result decides again": lambda patch: patch.setitem(
+        part_cycle.TABLE,
+        (Stage.PUBLISHING, Inferred),
+        ((Stage.PUBLISHING, Stage.ABANDONED), part_cycle.TABLE[(Stage.INFERRING, Inferred)][1]),
+    ),
+    "the deadline answers again": lambda patch: patch.setitem(
+        part_cycle.TABLE,
+        (Stage.PUBLISHING, DeadlinePassed),
+        ((Stage.PUBLISHING,), part_cycle.TABLE[(Stage.INFERRING, DeadlinePassed)][1]),
+    ),
+    "the deadline is ignored": lambda patch: patch.setitem(
+        part_cycle.TABLE,
+        (Stage.INFERRING, DeadlinePassed),
+        ((Stage.INFERRING,), part_cycle.TABLE[(Stage.ANSWERED, DeadlinePassed)][1]),
+    ),
+    "a restarted PLC is not noticed": lambda patch: patch.setitem(
+        handshake.TABLE,
+        (Link.IN_SESSION, Sign.EPOCH_CHANGED),
+        (Link.IN_SESSION, handshake.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
+    ),
+    "Enable 0 abandons nothing": lambda patch: patch.setitem(
+        handshake.TABLE,
+        (Link.IN_SESSION, Sign.DISABLED),
+        (Link.WAITING, handshake.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_breaking_one_row_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search itself can fail: one wrong row, and it names the shortest way to the harm."""
+    BREAKS[name](monkeypatch)
+    with pytest.raises(AssertionError, match="after: plc: slot"):
+        explore(Mode.AUTO_REJECT, 2)
