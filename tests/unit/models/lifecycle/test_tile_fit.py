@@ -7,17 +7,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the train extra")
+pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("nncf", reason="needs the train extra")
 
+import openvino as ov
+import torch
 from torch import nn
 
 from models.lifecycle import quantise
 from models.lifecycle.dataset import Grey, Pictures, Sample
-from models.lifecycle.real_tiles import DEFECT, SIDE, draw_line, evaluate, manifest, tile_catalogue
+from models.lifecycle.real_tiles import (
+    NAME,
+    NG,
+    SIDE,
+    VERSION,
+    Precision,
+    draw_line,
+    evaluate,
+    manifest,
+    pack,
+    tile_catalogue,
+)
 from models.lifecycle.tile_fit import TilePlan, augment, batches, cells_of, fit, normalised
 from models.lifecycle.tile_net import STRIDE, Backbone, TileNet
-from models.package import write_package
+from models.package import open_package
 
 PLAN = TilePlan(steps=40, batch=4, head_rate=1e-2, body_rate=1e-2, seed=3)
 
@@ -98,25 +111,22 @@ def test_from_fit_to_the_stations_own_path(tmp_path: Path) -> None:
     net = toy_net()
     fit(net, learnt, PLAN, lambda _: None)
     graph = quantise.export(net, SIDE)
-    quantise.save(graph, tmp_path / "fp32.xml")
-    quantise.save(quantise.quantised(graph, learnt.pixels), tmp_path / "int8.xml")
-    assert b"FakeQuantize" in (tmp_path / "int8.xml").read_bytes()
-    line = draw_line(write_package(tmp_path, manifest("0" * 64, None, {}, 1)), kept)
-    package = write_package(tmp_path, manifest("0" * 64, line, {}, 1))
-    assert package.manifest.classes == (DEFECT,)
-    for precision in ("fp32", "int8"):
+    graphs: dict[Precision, ov.Model] = {"fp32": graph, "int8": quantise.quantised(graph, learnt.pixels)}
+    folder = tmp_path / NAME / VERSION
+    pack(graphs, kept, folder, manifest("0" * 64, {}, 1))
+    assert b"FakeQuantize" in (folder / "int8.xml").read_bytes()
+    package = open_package(tmp_path, NAME, VERSION)
+    for precision in graphs:
         found = evaluate(package, precision, kept, tile_catalogue())
         assert found.auroc == 1.0
         assert found.caught.value == 1.0
-        assert found.false_ng.hits <= 1
-    spec = package.manifest.output
-    assert (line.ng - spec.score_offset) * spec.score_scale == pytest.approx(0.5)
+        assert found.false_reject.hits <= 1
+        line = draw_line(package, precision, kept)
+        assert (line.ng, line.unsure) == (pytest.approx(NG, abs=1e-3), pytest.approx(NG, abs=0.3))
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_exported_graph_gives_what_the_net_gives() -> None:
-    import openvino as ov
-
     net, picture = toy_net().eval(), drawn(2, 64).pixels[1]
     inputs = normalised(picture[None].astype(np.float32))
     compiled = ov.Core().compile_model(quantise.export(net, 64), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
