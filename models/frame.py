@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
 class ImageBand:
-    """What a usable frame of a view looks like: mean grey and standard deviation, 0 to 255, measured on every eighth
-    pixel in both directions (about 30 µs for 1920×1200)."""
+    """What a usable frame of a view looks like: mean grey and standard deviation, 0 to 255.
+
+    Measured on the model's input, on a grid of about 64 × 64 of its pixels (of green in colour): some 15 µs.
+    """
 
     darkest: float = 0.0
     brightest: float = 255.0
@@ -19,8 +22,12 @@ class ImageBand:
 
     def complaint(self, pixels: NDArray[np.uint8]) -> str | None:
         """What is wrong with these pixels, or None."""
-        sample = pixels[::_STEP, ::_STEP]
-        mean, deviation = float(sample.mean()), float(sample.std())
+        rows, columns = max(1, pixels.shape[0] // _GRID), max(1, pixels.shape[1] // _GRID)
+        sample = pixels[::rows, ::columns]
+        if sample.ndim == 3:
+            sample = sample[..., sample.shape[2] // 2]
+        means, deviations = cv2.meanStdDev(np.ascontiguousarray(sample))
+        mean, deviation = float(means[0, 0]), float(deviations[0, 0])
         if not self.darkest <= mean <= self.brightest:
             return f"mean grey {mean:.0f} is outside of {self.darkest:.0f} to {self.brightest:.0f}"
         if not deviation >= self.flattest:
@@ -28,7 +35,7 @@ class ImageBand:
         return None
 
 
-_STEP = 8
+_GRID = 64
 
 
 @dataclass(frozen=True, slots=True)

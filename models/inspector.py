@@ -61,10 +61,10 @@ class Inspector:
             if not (left + width <= pixels.shape[1] and top + height <= pixels.shape[0]):
                 raise InferenceFailed(f"the region of interest {self._roi} leaves the frame {pixels.shape[:2]}")
             pixels = pixels[top : top + height, left : left + width]
-        complaint = self._band.complaint(pixels)
+        complaint = self._band.complaint(self.runner.take(pixels))
         if complaint is not None:
             raise ImageUnfit(complaint)
-        outputs = self.runner.infer(pixels)
+        outputs = self.runner.run()
         decoded = self._decode(outputs, self._manifest, pixels.shape[1], pixels.shape[0])
         findings = decoded.findings
         if (left or top) and findings:

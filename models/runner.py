@@ -81,15 +81,27 @@ class Runner:
                     )
 
     def infer(self, pixels: Pixels) -> Outputs:
-        """Run the model on a frame of any size.
+        """Run the model on a frame of any size: `take` and `run` in one.
 
         pixels: (H, W) or (H, W, 3) RGB, uint8. Returns float32 arrays by output name; they are views that the next call
         overwrites. Raises InferenceFailed. Blocks; releases the GIL while it computes.
         """
-        request, target = self._request, self._input
-        if request is None or target is None:
+        self.take(pixels)
+        return self.run()
+
+    def take(self, pixels: Pixels) -> Pixels:
+        """Resize and convert a frame into the input, (h, w, channels) u8, and show that. Raises InferenceFailed."""
+        target = self._input
+        if target is None:
             raise InferenceFailed("the model is not loaded")
         _fill(target, pixels, self.package.manifest.input)
+        return target
+
+    def run(self) -> Outputs:
+        """Run the model on what `take` took. Raises InferenceFailed."""
+        request = self._request
+        if request is None:
+            raise InferenceFailed("the model is not loaded")
         try:
             request.infer()
         except RuntimeError as error:

@@ -54,6 +54,10 @@ def regions(
     area the number of pixels.
     """
     mask = (weights > threshold).view(np.uint8)
+    left, top, wide, high = cv2.boundingRect(mask)
+    # Only what lies around the suspicious pixels is searched: most of a map is empty.
+    mask = mask[top : top + high, left : left + wide]
+    weights = weights[top : top + high, left : left + wide]
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     found: list[RawFinding] = []
     for label in range(1, count):
@@ -61,12 +65,11 @@ def regions(
         if area < min_area:
             continue
         inside = labels[y : y + h, x : x + w] == label
-        ys, xs = np.nonzero(inside)
-        corners = _outline(xs + x, ys + y) * np.array(scale, np.float32)
+        corners = _outline(inside.view(np.uint8)) * np.array(scale, np.float32)
         _, (side_a, side_b), _ = cv2.minAreaRect(corners)
         region = (
-            int(x * scale[0]),
-            int(y * scale[1]),
+            int((left + x) * scale[0]),
+            int((top + y) * scale[1]),
             max(1, round(w * scale[0])),
             max(1, round(h * scale[1])),
         )
@@ -84,7 +87,12 @@ def regions(
     return found
 
 
-def _outline(xs: NDArray[np.intp], ys: NDArray[np.intp]) -> NDArray[np.float32]:
-    """The four corners of each pixel, so that a region of one pixel is one pixel long."""
-    corners = [np.stack([xs + dx, ys + dy], axis=1) for dx in (0, 1) for dy in (0, 1)]
-    return np.concatenate(corners).astype(np.float32)
+def _outline(inside: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The corners of a region's edge pixels, (n, 2), so that a region of one pixel is one pixel long."""
+    # Every row's first and last pixel hold the region's hull.
+    rows = np.flatnonzero(inside.any(axis=1))
+    first = inside.argmax(axis=1)[rows]
+    last = inside.shape[1] - inside[:, ::-1].argmax(axis=1)[rows]
+    xs = np.concatenate([first, last, first, last])
+    ys = np.concatenate([rows, rows, rows + 1, rows + 1])
+    return np.stack([xs, ys], axis=1).astype(np.float32)

@@ -39,7 +39,8 @@ def picture(path: Path, level: int) -> str:
 
 def write(path: Path, rows: list[Row]) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        columns: list[str] = list(COLUMNS)
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
     return path

@@ -59,7 +59,7 @@ def test_line_lies_half_way_and_lets_only_the_share_across() -> None:
     scores, defective = np.append(good, [30.0, 3.0]), np.arange(22) >= 20
     line = choose_line(scores, defective, ng_share=0.05, unsure_share=0.1)
     assert (line.ng, line.unsure) == (18.5, 17.5)
-    assert choose_line(scores, defective, 0.0, 0.0).ng == 19.0
+    assert choose_line(scores, defective, 0.0, 0.0).ng == 19.5
     with pytest.raises(ValueError, match="no line"):
         choose_line(scores, defective, ng_share=0.2, unsure_share=0.1)
     with pytest.raises(ValueError, match="0 good pictures"):

@@ -11,7 +11,7 @@ from controller.config import load_recipe
 from controller.sim.source import folder_strip
 from models.catalogue import load_catalogue
 from models.lifecycle.evaluate import Line
-from models.lifecycle.real_tiles import BAND, NAME, NG, SIDE, UNSURE, VERSION, main, scale_of, tile_catalogue
+from models.lifecycle.real_tiles import BAND, LEAST_GAP, NAME, NG, SIDE, UNSURE, VERSION, main, scale_of, tile_catalogue
 
 RECIPE = Path(controller.sim.__file__).parent / "real_station" / "recipes" / "tile"
 
@@ -29,12 +29,13 @@ def test_catalogue_is_the_one_that_was_measured_with() -> None:
     assert load_catalogue(RECIPE / "catalogue.toml").hash == tile_catalogue().hash
 
 
-@pytest.mark.parametrize(("unsure", "ng"), [(-1.0, 2.0), (0.5, 0.5)])
-def test_lines_become_a_quarter_and_a_half(unsure: float, ng: float) -> None:
-    offset, scale = scale_of(Line(unsure, ng))
-    assert (ng - offset) * scale == pytest.approx(NG)
-    if ng > unsure:
-        assert (unsure - offset) * scale == pytest.approx(UNSURE)
+def test_lines_become_a_quarter_and_a_half() -> None:
+    offset, scale = scale_of(Line(unsure=-1.0, ng=2.0))
+    assert (-1.0 - offset) * scale == pytest.approx(UNSURE)
+    assert (2.0 - offset) * scale == pytest.approx(NG)
+    offset, scale = scale_of(Line(unsure=0.5, ng=0.5))
+    assert (0.5 - offset) * scale == pytest.approx(UNSURE)
+    assert (0.5 + LEAST_GAP - offset) * scale == pytest.approx(NG)
 
 
 def test_missing_folder_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

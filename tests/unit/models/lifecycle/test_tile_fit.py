@@ -18,8 +18,8 @@ from models.lifecycle import quantise
 from models.lifecycle.dataset import Grey, Pictures, Sample
 from models.lifecycle.real_tiles import (
     NAME,
-    NG,
     SIDE,
+    UNSURE,
     VERSION,
     Precision,
     draw_line,
@@ -32,7 +32,8 @@ from models.lifecycle.tile_fit import TilePlan, augment, batches, cells_of, fit,
 from models.lifecycle.tile_net import STRIDE, Backbone, TileNet
 from models.package import open_package
 
-PLAN = TilePlan(steps=40, batch=4, head_rate=1e-2, body_rate=1e-2, seed=3)
+PLAN = TilePlan(steps=150, batch=8, head_rate=1e-2, body_rate=1e-2, seed=3)
+HOLE = 24
 
 
 def toy_net() -> TileNet:
@@ -40,6 +41,7 @@ def toy_net() -> TileNet:
 
     def layer(inside: int, outside: int, stride: int) -> nn.Module:
         conv = nn.Conv2d(inside, outside, 3, stride, 1)
+        nn.init.kaiming_normal_(conv.weight)
         return nn.Sequential(conv, nn.BatchNorm2d(outside), nn.ReLU6())
 
     torch.manual_seed(1)
@@ -58,8 +60,8 @@ def drawn(count: int, side: int) -> Pictures:
         picture = rng.normal(140, 6, (side, side)).clip(0, 255).astype(np.uint8)
         mask = np.zeros((side, side), np.uint8)
         if bad:
-            x, y = (int(value) for value in rng.integers(side // 6, side * 2 // 3, 2))
-            mask[y : y + side // 6, x : x + side // 6] = 255
+            x, y = (int(value) for value in rng.integers(4, side - HOLE - 4, 2))
+            mask[y : y + HOLE, x : x + HOLE] = 255
             picture[mask > 0] = 20
         label = "hole" if bad else "free"
         samples.append(Sample(f"{number}.png", "train", label, bad, "", f"tile_{number}", "0" * 64))
@@ -86,8 +88,8 @@ def test_frozen_layers_stay_and_the_others_learn() -> None:
 
 def test_half_of_a_batch_is_good_and_masks_move_with_their_pictures() -> None:
     pixels, cells = next(batches(drawn(10, 64), PLAN))
-    assert pixels.shape == (4, 64, 64) and cells.shape == (4, 8, 8)
-    assert [bool(c.max() > 0.5) for c in cells] == [True, True, False, False]
+    assert pixels.shape == (8, 64, 64) and cells.shape == (8, 8, 8)
+    assert [bool(c.max() > 0.5) for c in cells] == [True] * 4 + [False] * 4
     shown = drawn(2, 96)
     rng = np.random.default_rng(1)
     for _ in range(10):
@@ -109,7 +111,7 @@ def test_from_fit_to_the_stations_own_path(tmp_path: Path) -> None:
     """Drawn holes are found by both graphs, and the package says so; converters warn, which is not ours to mend."""
     learnt, kept = drawn(12, SIDE), drawn(10, SIDE)
     net = toy_net()
-    fit(net, learnt, PLAN, lambda _: None)
+    assert fit(net, drawn(24, 96), PLAN, lambda _: None) < 0.5
     graph = quantise.export(net, SIDE)
     graphs: dict[Precision, ov.Model] = {"fp32": graph, "int8": quantise.quantised(graph, learnt.pixels)}
     folder = tmp_path / NAME / VERSION
@@ -120,9 +122,8 @@ def test_from_fit_to_the_stations_own_path(tmp_path: Path) -> None:
         found = evaluate(package, precision, kept, tile_catalogue())
         assert found.auroc == 1.0
         assert found.caught.value == 1.0
-        assert found.false_reject.hits <= 1
-        line = draw_line(package, precision, kept)
-        assert (line.ng, line.unsure) == (pytest.approx(NG, abs=1e-3), pytest.approx(NG, abs=0.3))
+        assert found.false_reject.hits == 0
+        assert draw_line(package, precision, kept).unsure == pytest.approx(UNSURE, abs=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore")
