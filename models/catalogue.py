@@ -15,7 +15,7 @@ catalogue.toml::
     [[defects]]
     name = "scratch"
     code = 101                  # 1 to 9999, as the PLC shows it
-    measure = "length"          # length or width in mm, area in mm2, count of findings of this type
+    measure = "length"          # length or width in mm, area in mm2, count of findings of this type, graded together
     min_confidence = 0.3        # below: ignored
     sure_confidence = 0.6       # from min to sure: UNSURE instead of NG
     unsure_margin = 0.1         # within this share of a limit: UNSURE (0.1: 1.8 to 2.2 mm around 2.0 mm)
@@ -143,37 +143,49 @@ class Catalogue(_Strict):
         if not 0 <= score <= 1:
             raise InferenceFailed(f"the model's score is {score}, not between 0 and 1")
         types = {defect.name: defect for defect in self.defects}
-        graded: list[Finding] = []
-        verdicts: list[tuple[Verdict, str]] = []
-        counted: dict[str, list[Finding]] = {}
+        kept: list[tuple[DefectType, RawFinding]] = []
         for raw in findings:
             _check_finite(raw)
             kind = types.get(raw.defect)
             if kind is None:
                 raise InferenceFailed(f"the model found {raw.defect!r}, which the catalogue does not know")
-            if raw.confidence < kind.min_confidence:
-                continue
+            if not raw.confidence < kind.min_confidence:
+                kept.append((kind, raw))
+        counts = {
+            name: _grade_count(types[name], [raw.confidence for kind, raw in kept if kind.name == name])
+            for name in {kind.name: None for kind, _ in kept if kind.measure == "count"}
+        }
+        graded: list[Finding] = []
+        verdicts: list[tuple[Verdict, str]] = []
+        for kind, raw in kept:
             length, width = raw.length_px * mm_per_px, raw.width_px * mm_per_px
             area = raw.area_px * mm_per_px * mm_per_px
-            size = {"length": length, "width": width, "area": area, "count": 1.0}[kind.measure]
-            severity, verdict, why = _grade(kind, size, raw.confidence)
-            finding = Finding(raw.defect, kind.code, severity, raw.confidence, raw.region, length, width, area, why)
-            graded.append(finding)
             if kind.measure == "count":
-                counted.setdefault(kind.name, []).append(finding)
+                severity, verdict, why = counts[kind.name]
             else:
+                size = {"length": length, "width": width, "area": area}[kind.measure]
+                severity, verdict, why = _grade(kind, size, raw.confidence)
                 verdicts.append((verdict, why))
-        for name, same in counted.items():
-            confidence = min(finding.confidence for finding in same)
-            _, verdict, why = _grade(types[name], float(len(same)), confidence)
-            verdicts.append((verdict, why))
+            graded.append(
+                Finding(raw.defect, kind.code, severity, raw.confidence, raw.region, length, width, area, why)
+            )
+        verdicts += [(verdict, why) for _, verdict, why in counts.values()]
         return _conclude(graded, verdicts, score)
 
 
 def _check_finite(raw: RawFinding) -> None:
     numbers = (raw.confidence, raw.length_px, raw.width_px, raw.area_px)
-    if not all(math.isfinite(number) and number >= 0 for number in numbers):
-        raise InferenceFailed(f"a finding of {raw.defect!r} has a number that is not finite: {raw}")
+    if not (all(math.isfinite(number) and number >= 0 for number in numbers) and raw.confidence <= 1):
+        raise InferenceFailed(f"a finding of {raw.defect!r} has a number that is not finite or out of range: {raw}")
+
+
+def _grade_count(kind: DefectType, confidences: Sequence[float]) -> tuple[Severity, Verdict, str]:
+    """Grade how many there are, for all of them together: another doubtful one never makes a sure NG less sure."""
+    certain = [confidence for confidence in confidences if confidence >= kind.sure_confidence]
+    grade = _grade(kind, float(len(certain)), 1.0)
+    if grade[1] is Verdict.NG or len(certain) == len(confidences):
+        return grade
+    return _grade(kind, float(len(confidences)), min(confidences))
 
 
 def _grade(kind: DefectType, size: float, confidence: float) -> tuple[Severity, Verdict, str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from models.catalogue import Catalogue
 from models.decode import DECODERS
 from models.errors import ImageUnfit, InferenceFailed, ModelRejected
 from models.frame import Frame, ImageBand
+from models.package import MANIFEST
 from models.runner import Runner
 from statemachines.vocabulary import Assessment
 
@@ -31,7 +34,7 @@ class Inspector:
         manifest = runner.package.manifest
         if manifest.task not in DECODERS:
             raise ModelRejected(str(runner.package.folder), "task", manifest.task, f"known are {', '.join(DECODERS)}")
-        catalogue.check_classes(manifest.defect_classes, str(runner.package.folder / "manifest.json"))
+        catalogue.check_classes(manifest.defect_classes, str(runner.package.folder / MANIFEST))
         self.runner = runner
         self._manifest = manifest
         self._decode = DECODERS[manifest.task]
@@ -41,9 +44,18 @@ class Inspector:
         self._band = band
 
     def warm_up(self) -> None:
-        """Load and prove the model. Raises ModelRejected."""
+        """Load and prove the model: its outputs are numbers, and such as its decoder reads. Raises ModelRejected."""
         self.runner.load()
         self.runner.warm_up()
+        spec = self._manifest.input
+        try:
+            outputs = self.runner.infer(np.full((spec.height, spec.width), 128, np.uint8))
+            self._decode(outputs, self._manifest, spec.width, spec.height)
+        except InferenceFailed as error:
+            cure = f"{error}: correct the manifest or export the graph again"
+            raise ModelRejected(
+                str(self.runner.package.folder / MANIFEST), "task", self._manifest.task, cure
+            ) from error
 
     def cancel(self) -> None:
         """Ask a running inspection to give up; from any thread."""
@@ -58,7 +70,10 @@ class Inspector:
         pixels, left, top = frame.pixels, 0, 0
         if self._roi is not None:
             left, top, width, height = self._roi
-            if not (left + width <= pixels.shape[1] and top + height <= pixels.shape[0]):
+            if pixels.ndim not in (2, 3):
+                raise InferenceFailed(f"a frame of shape {pixels.shape}: an image is wanted")
+            rows, columns = pixels.shape[:2]
+            if not (0 <= left < left + width <= columns and 0 <= top < top + height <= rows):
                 raise InferenceFailed(f"the region of interest {self._roi} leaves the frame {pixels.shape[:2]}")
             pixels = pixels[top : top + height, left : left + width]
         complaint = self._band.complaint(self.runner.take(pixels))

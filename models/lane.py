@@ -26,7 +26,10 @@ class Judge(Protocol):
 
 
 Done = Callable[[Assessment | Exception, int], None]
-"""Called on the lane's thread: the result, or the exception it ended in, and the time it took in ns."""
+"""Called on the lane's thread: the result, or the exception it ended in, and the time it took in ns.
+
+What it raises itself goes to `threading.excepthook`; the lane goes on with the next frame.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,13 @@ class InferenceLane:
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._running: tuple[_Job, int] | None = None
         self._cancelled: _Job | None = None
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, inspector: Judge, frame: Frame, on_done: Done) -> bool:
-        """Queue a frame; False when the queue is full and on_done will not be called. Never blocks."""
-        if self._queue.qsize() >= self._depth:
+        """Queue a frame; False when the lane is full or closed: on_done will not be called. Never blocks."""
+        if self._closed or self._queue.qsize() >= self._depth:
             return False
         self._queue.put(_Job(inspector, frame, on_done))
         return True
@@ -68,6 +72,7 @@ class InferenceLane:
 
     def close(self, timeout: float) -> bool:
         """Finish what is queued and end the thread; False when it is stuck after `timeout` seconds."""
+        self._closed = True
         self._queue.put(None)
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -78,7 +83,7 @@ class InferenceLane:
             self._running = (job, started)
             result = self._judge(job)
             self._running = None
-            job.on_done(result, time.monotonic_ns() - started)
+            _tell(job, result, time.monotonic_ns() - started)
 
     def _judge(self, job: _Job) -> Assessment | Exception:
         """Every exception is a result here: the thread must outlive whatever a model does, and the caller must know."""
@@ -89,3 +94,13 @@ class InferenceLane:
         if self._cancelled is job:
             return InferenceFailed("the inference was cancelled at its hard limit")
         return assessment
+
+
+def _tell(job: _Job, result: Assessment | Exception, duration_ns: int) -> None:
+    """A thread that ended here would leave every later part without an answer while the lane looks idle."""
+    try:
+        job.on_done(result, duration_ns)
+    except Exception as error:  # noqa: BLE001 - reported where every thread's uncaught errors are
+        threading.excepthook(
+            threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
+        )

@@ -54,9 +54,11 @@ class InputSpec(_Strict):
 class OutputSpec(_Strict):
     """How to read the outputs.
 
-    score_orientation: whether a high raw score is bad. For anomaly models score_offset and score_scale turn a raw value
-    into 0 to 1 with the threshold at 0.5: `clip((raw - offset) * scale)`. pixel_threshold: from which probability (or
-    scaled map value) on a pixel belongs to a finding. min_area_px: of the output map, smaller specks are noise.
+    score_orientation: whether a high raw score is bad; only anomaly models may say no. For them score_offset and
+    score_scale turn a raw value into 0 to 1 with the threshold at 0.5: `clip((raw - offset) * scale)`. pixel_threshold:
+    from which probability (or scaled map value) on a pixel belongs to a finding. min_area_px: of the output map,
+    smaller specks are noise. unsure_from: from which confidence on a classifying, detecting or scoring model reports a
+    finding at all; what the catalogue is to see as UNSURE must lie above it.
     """
 
     score_orientation: Literal["high_is_bad", "low_is_bad"] = "high_is_bad"
@@ -99,6 +101,8 @@ class Manifest(_Strict):
             raise ValueError("a classifying model names its good class among its classes: good_class")
         if self.task == "detect" and self.output.box_format is None:
             raise ValueError('a detecting model names its box format: output.box_format = "yolov8"')
+        if self.task != "anomaly" and self.output.score_orientation != "high_is_bad":
+            raise ValueError(f'the outputs of a {self.task} model have a meaning of their own: leave "high_is_bad"')
         if self.preferred not in self.graphs:
             raise ValueError(f"preferred is {self.preferred}, but graphs has only {', '.join(self.graphs)}")
         return self
@@ -171,6 +175,8 @@ def write_package(
     checked = _parse(path, whole)
     _check_files(folder, checked)
     path.write_bytes(whole)
+    # The signature of an earlier manifest would say of a good package that nobody trusts it.
+    (folder / SIGNATURE).unlink(missing_ok=True)
     if signing_key is not None:
         (folder / SIGNATURE).write_bytes(signing_key.sign(whole))
     return ModelPackage(folder, checked, hashlib.sha256(whole).hexdigest(), signing_key is not None)
@@ -189,11 +195,10 @@ def _parse(path: Path, content: bytes) -> Manifest:
 def _check_files(folder: Path, manifest: Manifest) -> None:
     path = str(folder / MANIFEST)
     for name in manifest.files:
-        parts = Path(name).parts
-        if Path(name).is_absolute() or ".." in parts or "\\" in name:
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
             raise ModelRejected(path, "files", name, "leads out of the package: repack it")
     for precision, graph in manifest.graphs.items():
-        for needed in (graph, str(Path(graph).with_suffix(".bin"))):
+        for needed in (graph, graph.removesuffix(".xml") + ".bin"):
             if needed not in manifest.files:
                 raise ModelRejected(path, f"graphs.{precision}", needed, "is not listed under files: repack it")
     present = {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()} - {MANIFEST, SIGNATURE}

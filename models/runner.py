@@ -49,12 +49,13 @@ class Runner:
 
     def load(self) -> None:
         """Read, check and compile the graph. Raises ModelRejected. Takes 0.1 to 2 s, half with a cache."""
+        settings = self._settings()
         core = ov.Core()
         try:
             model = core.read_model(str(self._path))
             self._names = [_name_of(output, index) for index, output in enumerate(model.outputs)]
             model = _with_preprocessing(model, self.package.manifest.input)
-            compiled = core.compile_model(model, "CPU", self._settings())
+            compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else "unknown"
             raise ModelRejected(str(self._path), "graph", self.precision, f"OpenVINO refuses it: {first}") from error
@@ -130,7 +131,11 @@ class Runner:
             "ENABLE_CPU_PINNING": False,
         }
         if self._cache_dir is not None:
-            self._cache_dir.mkdir(parents=True, exist_ok=True)
+            try:
+                self._cache_dir.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                cure = f"the model cache cannot be made here ({error}): choose a folder that can be written"
+                raise ModelRejected(str(self._path), "cache_dir", str(self._cache_dir), cure) from error
             settings["CACHE_DIR"] = str(self._cache_dir)
         return settings
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from models.decode.decoded import Decoded, finite, regions
+from models.decode.decoded import Decoded, entire, finite, regions
 from models.errors import InferenceFailed
 from models.finding import RawFinding
 from models.package import Manifest, OutputSpec
@@ -16,7 +16,7 @@ from models.package import Manifest, OutputSpec
 def decode(outputs: Mapping[str, NDArray[np.float32]], manifest: Manifest, width: int, height: int) -> Decoded:
     """Raw values become 0 to 1 with the threshold at 0.5; each region of the map above `pixel_threshold` is a finding.
 
-    A frame whose score is above 0.5 has at least one finding, over the whole frame if the map shows none.
+    A frame whose score is above `unsure_from` has at least one finding, over the whole frame if the map shows none.
     """
     spec = manifest.output
     heat = next((value for value in outputs.values() if value.ndim == 4), None)
@@ -26,7 +26,7 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], manifest: Manifest, width
     found: list[RawFinding] = []
     score = 0.0
     if heat is not None:
-        if heat.shape[:2] != (1, 1):
+        if heat.shape[:2] != (1, 1) or not heat.size:
             raise InferenceFailed(f"the anomaly map is {heat.shape}, wanted (1, 1, h, w)")
         scaled = _scaled(finite(heat[0, 0], "the anomaly map"), spec)
         score = float(scaled.max())
@@ -36,7 +36,7 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], manifest: Manifest, width
     if single is not None:
         score = float(_scaled(finite(single.reshape(1), "the anomaly score"), spec)[0])
     if not score <= spec.unsure_from and not found:
-        found = [RawFinding(manifest.classes[0], score, (0, 0, width, height), float(width), float(height), 0.0)]
+        found = [entire(manifest.classes[0], score, width, height)]
     return Decoded(tuple(found), score)
 
 

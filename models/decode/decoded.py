@@ -40,6 +40,12 @@ def finite(values: NDArray[np.float32], what: str) -> NDArray[np.float32]:
     return values
 
 
+def entire(defect: str, confidence: float, width: int, height: int) -> RawFinding:
+    """A finding over the whole frame: what a model says that names no place."""
+    length, breadth = float(max(width, height)), float(min(width, height))
+    return RawFinding(defect, confidence, (0, 0, width, height), length, breadth, length * breadth)
+
+
 def regions(
     weights: NDArray[np.float32],
     threshold: float,

@@ -21,10 +21,15 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], manifest: Manifest, width
     if raw.ndim != 3 or raw.shape[:2] != (1, rows):
         raise InferenceFailed(f"the output is {raw.shape}, wanted (1, {rows}, n)")
     boxes, scores = raw[0, :4], raw[0, 4:]
-    if scores.size and not (scores.min() >= -1e-3 and scores.max() <= 1.001):
+    if not raw.shape[2]:
+        raise InferenceFailed("the model proposes no boxes at all, not even unlikely ones")
+    # A living model gives every anchor a size, however unlikely the box; one that answers zeros does not.
+    if not boxes[2:].max() > 0:
+        raise InferenceFailed("no box has a size: the model answers nothing")
+    if not (scores.min() >= -1e-3 and scores.max() <= 1.001):
         raise InferenceFailed("the box scores are not between 0 and 1: sigmoid belongs in the graph")
-    best = scores.max(axis=0) if scores.size else np.zeros(0, np.float32)
-    score = float(best.max()) if best.size else 0.0
+    best = scores.max(axis=0)
+    score = float(best.max())
     keep = np.flatnonzero(best >= manifest.output.unsure_from)
     if not keep.size:
         return Decoded((), min(max(score, 0.0), 1.0))

@@ -96,6 +96,45 @@ def test_counts_are_taken_together(catalogue: Catalogue) -> None:
     assert unsure.verdict is Verdict.UNSURE
 
 
+def test_what_was_counted_carries_the_grade_of_the_count(catalogue: Catalogue) -> None:
+    judged = catalogue.assess([pore()] * 3, 0.1, 0.5)
+    assert [(f.severity, f.why) for f in judged.findings] == [(Severity.MAJOR, "pore 3 > 2: major")] * 3
+
+
+ORDER = (Verdict.OK, Verdict.UNSURE, Verdict.NG)
+
+
+@given(st.lists(st.floats(0, 1), max_size=8), st.floats(0, 1))
+def test_one_more_finding_never_makes_the_verdict_better(confidences: list[float], more: float) -> None:
+    counting = Catalogue.model_validate(
+        {
+            "schema": 1,
+            "product": "p",
+            "defects": [
+                {
+                    "name": "pore",
+                    "code": 1,
+                    "measure": "count",
+                    "min_confidence": 0.2,
+                    "sure_confidence": 0.6,
+                    "unsure_margin": 0.4,
+                    "severities": [{"severity": "major", "above": 2}],
+                }
+            ],
+        }
+    )
+    before = counting.assess([pore(c) for c in confidences], 0.1, 0.5)
+    after = counting.assess([pore(c) for c in [*confidences, more]], 0.1, 0.5)
+    assert ORDER.index(after.verdict) >= ORDER.index(before.verdict)
+    certain = sum(c >= 0.6 for c in confidences)
+    assert before.verdict is Verdict.NG or certain <= 2 * 1.4
+
+
+def test_a_confidence_above_1_is_a_failed_inference(catalogue: Catalogue) -> None:
+    with pytest.raises(InferenceFailed, match="out of range"):
+        catalogue.assess([scratch(1.0, 7.0)], 0.1, 0.5)
+
+
 def test_one_bad_finding_among_good_ones_decides(catalogue: Catalogue) -> None:
     judged = catalogue.assess([scratch(0.5), scratch(3.0), scratch(1.9)], 0.1, 0.5)
     assert (judged.verdict, judged.why) == (Verdict.NG, "scratch 3 mm > 2 mm: major")

@@ -84,6 +84,7 @@ def test_frozen_layers_stay_and_the_others_learn() -> None:
     assert {"backbone.blocks.3.0.weight", "backbone.blocks.4.0.weight", "spot.weight", "whole.weight"} <= changed
     assert not {n for n in changed if "running" in n}
     assert not net.training
+    assert all(p.grad is None for p in net.backbone.stem.parameters()), "frozen layers cost a backward pass"
 
 
 def test_half_of_a_batch_is_good_and_masks_move_with_their_pictures() -> None:
