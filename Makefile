@@ -29,7 +29,7 @@ soak: $(DEV)  ## 3,000 parts at 600 parts/min alone and with ten clients, and 20
 	$(PY) -m pytest -m slow -s
 
 real: $(TRAIN)  ## a model from real images, and the line on their test split
-	$(PY) -m controller.sim.real_demo --data ../shared/data/magnetic_tile --out build/real
+	$(PY) -m controller.sim.real_demo --data ../shared/data/magnetic_tile --out build/real --json build/real/report.json
 
 model: $(TRAIN)  ## train the demo model anew
 	$(PY) -m controller.sim.demo_model --out models/packages

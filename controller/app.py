@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -28,6 +27,7 @@ from controller.lane_watch import LaneWatch
 from controller.logs import set_up_logs
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
 from controller.ports import Camera, PlcLink
+from controller.priority import raise_process, raise_thread
 from controller.recipe_book import FolderRecipeBook
 from controller.recipes import LoadedRecipe
 from controller.runtime import Devices, Duration, Runtime
@@ -47,11 +47,15 @@ from statemachines.vocabulary import MS, FaultCode, Health, HealthReported, Mode
 
 CAMERA_RETRY_S = 1.0
 
+SWITCH_INTERVAL_S = 0.0005
+"""How long another thread may hold the interpreter while the deciding loop waits for it; Python's own is 5 ms."""
+
 
 def run_station(config: StationConfig) -> int:
     """Run a station in this process until it is asked to end. Returns the exit code: 0, CONFIG_ERROR or RESTART."""
     set_up_logs(config.logs.level, config.station.data_dir / "logs", config.logs.retention_days)
-    _raise_priority(config)
+    raise_process(config.station.process_priority)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         with asyncio.Runner() as runner:
             if sys.version_info >= (3, 12):
@@ -70,7 +74,8 @@ class StationProcess:
         clock = SystemClock()
         self._latch = FileLatch(config.latch_path)
         self._recipes = FolderRecipeBook(config)
-        self._lane = InferenceLane()
+        priority = config.station.process_priority
+        self._lane = InferenceLane(on_start=partial(raise_thread, priority))
         self._cameras = {camera.name: _camera(camera) for camera in config.cameras}
         self._journal = SqliteJournal(
             config.journal_path,
@@ -120,6 +125,7 @@ class StationProcess:
         runtime = self._runtime
         gc.collect()
         gc.freeze()
+        raise_thread(self._config.station.process_priority)
         try:
             async with asyncio.TaskGroup() as tasks:
                 runtime.bind(tasks)
@@ -323,18 +329,3 @@ def _from_interpreter(
 
 def _signals() -> Iterable[signal.Signals]:
     return (signal.SIGINT, signal.SIGTERM, *((signal.SIGBREAK,) if sys.platform == "win32" else ()))
-
-
-def _raise_priority(config: StationConfig) -> None:
-    """Go before other programs where the system lets us; otherwise say so and go on."""
-    if config.station.process_priority != "high":
-        return
-    try:
-        if sys.platform == "win32":
-            import ctypes
-
-            ctypes.windll.kernel32.SetPriorityClass(ctypes.windll.kernel32.GetCurrentProcess(), 0x80)
-        else:
-            os.nice(-10)
-    except OSError as error:
-        logger.warning("no higher priority for this process", why=str(error))

@@ -57,7 +57,7 @@ class StationSection(_Located):
     initial_recipe: Name
     initial_mode: Literal["SHADOW", "ALERT", "AUTO_REJECT"] = "SHADOW"
     divert_lane: bool = False
-    process_priority: Literal["normal", "high"] = "normal"
+    process_priority: Literal["normal", "high", "realtime"] = "normal"
 
 
 class TagsSection(_Strict):

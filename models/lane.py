@@ -40,14 +40,18 @@ class _Job:
 
 
 class InferenceLane:
-    """A bounded queue of frames to judge, worked off by one daemon thread in order."""
+    """A bounded queue of frames to judge, worked off by one daemon thread in order.
 
-    def __init__(self, depth: int = 16, name: str = "inference") -> None:
+    on_start: called on that thread before its first frame, to give it its priority.
+    """
+
+    def __init__(self, depth: int = 16, name: str = "inference", on_start: Callable[[], None] = lambda: None) -> None:
         self._depth = depth
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._running: tuple[_Job, int] | None = None
         self._cancelled: _Job | None = None
         self._closed = False
+        self._on_start = on_start
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -78,6 +82,7 @@ class InferenceLane:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
+        self._on_start()
         while (job := self._queue.get()) is not None:
             started = time.monotonic_ns()
             self._running = (job, started)

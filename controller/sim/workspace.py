@@ -21,7 +21,7 @@ packages_dir = '{packages}'
 initial_recipe = "{product}"
 initial_mode = "{mode}"
 divert_lane = false
-process_priority = "high"
+process_priority = "realtime"
 
 [plc]
 kind = "opcua"

@@ -1,0 +1,43 @@
+"""Who goes first on the processor: the deciding loop and the inference lane before everything else on the PC."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from loguru import logger
+
+_NICE = -10
+_REALTIME = 5
+_WINDOWS_HIGH = 0x80
+
+
+def raise_process(wish: str) -> None:
+    """Put this process first, as far as the system lets us: "normal", "high" or "realtime". Says so where it does not.
+
+    Before any thread is started: on Linux they inherit it.
+    """
+    if wish == "normal":
+        return
+    try:
+        if sys.platform == "win32":
+            import ctypes
+
+            ctypes.windll.kernel32.SetPriorityClass(ctypes.windll.kernel32.GetCurrentProcess(), _WINDOWS_HIGH)
+        else:
+            os.nice(_NICE)
+    except OSError as error:
+        logger.warning("no higher priority for this process", why=str(error))
+
+
+def raise_thread(wish: str) -> None:
+    """Make the calling thread a real-time one (Linux, "realtime"); threads that it starts are ordinary ones again.
+
+    Bounded by the kernel itself: real-time threads get at most 95 % of a core (sched_rt_runtime_us).
+    """
+    if wish != "realtime" or sys.platform != "linux":
+        return
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(_REALTIME))
+    except OSError as error:
+        logger.warning("no real-time priority for this thread", why=str(error))
