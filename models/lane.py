@@ -68,7 +68,10 @@ class InferenceLane:
         return None if running is None else running[1]
 
     def cancel(self) -> None:
-        """Ask the running inference to give up. Its on_done gets InferenceFailed as soon as it returns."""
+        """Ask the running inference to give up. Its on_done gets InferenceFailed as soon as it returns.
+
+        Also where it does not listen and runs to its end: what was cancelled never counts.
+        """
         running = self._running
         if running is not None:
             self._cancelled = running[0]

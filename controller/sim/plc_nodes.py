@@ -106,10 +106,20 @@ class Tag:
 
 
 class PlcNodes:
-    """Every tag of the contract. on_result: called within the client's write of a ResultSeq, with the slot's copy."""
+    """Every tag of the contract.
 
-    def __init__(self, depth: int, part_ids: ua.VariantType, on_result: Callable[[ResultBlock], None]) -> None:
-        self._depth, self._part_ids, self._on_result = depth, part_ids, on_result
+    on_result: called within the client's write of a ResultSeq, with the slot's copy. on_ack: within its write of
+    TriggerAckSeq, with that and the SessionId that stands then.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        part_ids: ua.VariantType,
+        on_result: Callable[[ResultBlock], None],
+        on_ack: Callable[[int, int], None] = lambda _seq, _session: None,
+    ) -> None:
+        self._depth, self._part_ids, self._on_result, self._on_ack = depth, part_ids, on_result, on_ack
         self._tags: dict[str, Tag] = {}
         self._notices: asyncio.Queue[Notice] = asyncio.Queue()
         self._results: list[list[Tag]] = []
@@ -136,6 +146,13 @@ class PlcNodes:
             server.set_attribute_value_setter(
                 ua.NodeId.from_string(node_id(f"Result[{slot}].ResultSeq")), self._result_setter(slot)
             )
+
+        ack = ua.NodeId.from_string(node_id("TriggerAckSeq"))
+        server.set_attribute_value_setter(ack, self._acknowledged)
+
+    def _acknowledged(self, node: NodeData, attribute: AttributeIds, value: ua.DataValue) -> None:
+        node.attributes[attribute].value = value
+        self._on_ack(self._tags["TriggerAckSeq"].get(), self._tags["SessionId"].get())
 
     async def _add(self, server: Server, folder: Any, name: str, kind: ua.VariantType) -> Any:
         node = await folder.add_variable(ua.NodeId.from_string(node_id(name)), name, _EMPTY[kind], kind)

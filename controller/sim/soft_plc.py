@@ -42,7 +42,10 @@ class SoftPlc:
         self._settings, self._post = settings, post
         text = settings.part_id_kind == "text"
         self._nodes = PlcNodes(
-            settings.depth, ua.VariantType.String if text else ua.VariantType.Int32, self._result_written
+            settings.depth,
+            ua.VariantType.String if text else ua.VariantType.Int32,
+            self._result_written,
+            self._acknowledged,
         )
         limit = settings.answer_limit_ms
         self._tally = Tally(
@@ -228,6 +231,9 @@ class SoftPlc:
 
     def _result_written(self, block: ResultBlock) -> None:
         self._tally.result_written(block, time.monotonic_ns())
+
+    def _acknowledged(self, seq: int, session_id: int) -> None:
+        self._tally.acknowledged(seq, session_id, self._epoch)
 
     def _count(self, outputs: PlcOutputs, at_ns: int) -> None:
         for part_id, why in outputs.untriggered:

@@ -28,7 +28,8 @@ _CLOCK_STEP_NS = 1_000_000
 class PartTally:
     """One part as the PLC saw it. Times are the PLC's monotonic ns, 0 where it never came to that.
 
-    seq 0: never triggered, `untriggered` says why. answers: different blocks written under the part's number.
+    seq 0: never triggered, `untriggered` says why. acknowledged: its
+    TriggerAckSeq was seen. answers: different blocks written under the part's number.
     outcome: what the gate did, None while the part is on its way there.
     """
 
@@ -48,6 +49,7 @@ class PartTally:
     source: str = ""
     late: bool = False
     late_acted: bool = False
+    acknowledged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,12 @@ class Tally:
         self.parts.append(part)
         self._bypassing[part_id] = part
         self._counts.untriggered[why] += 1
+
+    def acknowledged(self, seq: int, session_id: int, plc_epoch: int) -> None:
+        """A client wrote TriggerAckSeq: it promises that this trigger is on record."""
+        known = self._open.get((plc_epoch, seq))
+        if known is not None and known.part.session_id == session_id:
+            known.part.acknowledged = True
 
     def result_written(self, block: ResultBlock, at_ns: int) -> None:
         """A client wrote ResultSeq; block: the slot as it stood then."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,7 @@ def test_a_row_of_numbers_is_no_frame(tmp_path: Path) -> None:
         inspector.inspect(frame(128))
 
 
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="OpenVINO hears a cancellation from two threads on")
 def test_a_running_inference_gives_up_when_cancelled_and_the_next_one_runs(tmp_path: Path) -> None:
     def slow_where_bright(pixels: Any) -> Any:
         product = pixels
@@ -90,9 +93,9 @@ def test_a_running_inference_gives_up_when_cancelled_and_the_next_one_runs(tmp_p
             product = ops.clamp(ops.matmul(product, pixels, False, False), 0.0, 1.0)
         return product
 
-    runner = Runner(package(tmp_path, slow_where_bright, width=512, height=512))
+    runner = Runner(package(tmp_path, slow_where_bright, width=512, height=512), threads=2)
     runner.load()
-    ended: list[BaseException | None] = []
+    ended: list[InferenceFailed | None] = []
     over = threading.Event()
 
     def infer() -> None:
@@ -105,8 +108,9 @@ def test_a_running_inference_gives_up_when_cancelled_and_the_next_one_runs(tmp_p
 
     thread = threading.Thread(target=infer)
     thread.start()
+    given_up_at = time.monotonic() + WAIT
     # A cancellation that comes before the inference has begun is harmless and lost, so it is asked for again.
-    while not over.wait(0.002):
+    while not over.wait(0.002) and time.monotonic() < given_up_at:
         runner.cancel()
     thread.join(WAIT)
     assert isinstance(ended[0], InferenceFailed)
