@@ -293,6 +293,7 @@ def _link(config: StationConfig) -> PlcLink:
             request_timeout_ms=plc.request_timeout_ms,
             part_id=plc.part_id,
             modulus=plc.sequence_modulus,
+            profile=plc.profile,
         )
     )
 
