@@ -6,18 +6,20 @@ When any of them meets a DeviceError the connection is dropped and made anew: a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 
 from loguru import logger
 
 from controller.errors import ConfigError, DeviceError
+from controller.plc_order import next_request
 from controller.ports import PlcLink, StatusValue
 from controller.runtime import Runtime
 from statemachines import station as core
 from statemachines.cycle import awaits_write
-from statemachines.vocabulary import MS, Health, HealthReported, LinkLost, LinkUp, Ns, PlcRead, Published
+from statemachines.vocabulary import MS, Health, HealthReported, LinkLost, LinkUp, Ns, PlcRead, Publish, Published
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class PlcDuty:
         self._linked = asyncio.Event()
         self._fault: DeviceError | None = None
         self._written: dict[str, StatusValue] = {}
+        self._writing = asyncio.Lock()
         self.heartbeat = 0
 
     def beat(self) -> None:
@@ -123,44 +126,82 @@ class PlcDuty:
         runtime = self._runtime
         while True:
             command = await runtime.answers.get()
-            if self._fault is not None or not awaits_write(runtime.station.cycles.get(command.part)):
-                continue
             try:
-                await self._link.write_answer(command.answer, self._in(self._timing.request))
+                shown = await self._write_answer(command)
             except DeviceError as error:
                 self._fault = error
             else:
-                runtime.post(Published(command.part, runtime.now()))
+                if shown:
+                    runtime.post(Published(command.part, runtime.now()))
+
+    async def _write_answer(self, command: Publish) -> bool:
+        """Write the block, then what tells the PLC of it. False when the part's session ended before that."""
+        runtime = self._runtime
+        if not self._may_write(command):
+            return False
+        if core.showing(runtime.station):
+            # The last result's ResultValid must be 0 before its block changes.
+            await self._write_signals()
+            if not self._may_write(command):
+                return False
+        await self._link.write_answer(command.answer, self._in(self._timing.request))
+        if not core.showing(runtime.station):
+            return True
+        await self._write_signals()
+        if not self._may_write(command):
+            return False
+        async with self._writing:
+            await self._write(core.showing(runtime.station))
+        return True
+
+    def _may_write(self, command: Publish) -> bool:
+        return self._fault is None and awaits_write(self._runtime.station.cycles.get(command.part))
 
     async def _write_status(self) -> None:
-        """Write what differs from what the PLC has, at most every status_gap."""
-        runtime = self._runtime
+        """Write what differs from what the PLC has: signals at once, the rest at most every status_gap."""
+        runtime, gap = self._runtime, self._timing.status_gap
+        rest_from, alarm = runtime.now(), None
         while True:
             await self._linked.wait()
             await runtime.changed.wait()
             runtime.changed.clear()
-            values: dict[str, StatusValue] = {**core.outputs(runtime.station), "Heartbeat": self.heartbeat}
-            difference = {tag: value for tag, value in values.items() if self._written.get(tag) != value}
-            if not difference or self._fault is not None:
+            if self._fault is not None:
                 continue
             try:
-                await self._write_difference(difference)
+                await self._write_signals()
+                if runtime.now() >= rest_from and await self._write_rest():
+                    rest_from = self._in(gap)
+                    if alarm is not None:
+                        alarm.cancel()
+                    alarm = asyncio.get_running_loop().call_at(rest_from / 1e9, runtime.changed.set)
             except DeviceError as error:
                 self._fault = error
-                continue
-            await asyncio.sleep(self._timing.status_gap / 1e9)
 
-    async def _write_difference(self, difference: dict[str, StatusValue]) -> None:
-        """SessionId goes in a second request: a PLC that sees the new session must not see the old one's Ready.
+    async def _write_signals(self) -> None:
+        """What the PLC waits for, request by request, each from the state of its moment."""
+        async with self._writing:
+            while request := next_request(self._difference(), signals_only=True):
+                await self._write(request)
 
-        The order inside one OPC UA Write is undefined. A part triggered on a stale Ready would lie below the new
-        session's baseline: neither answered nor counted (found by the exhaustive search over the tables).
-        """
-        session = {tag: difference.pop(tag) for tag in ("SessionId",) if tag in difference}
-        for values in (difference, session):
-            if values:
-                await self._link.write_status(values, self._in(self._timing.request))
-                self._written.update(values)
+    async def _write_rest(self) -> bool:
+        """Everything that differs now. Returns whether anything did."""
+        async with self._writing:
+            due = self._difference().keys()
+            while request := next_request(self._difference(due), signals_only=False):
+                await self._write(request)
+        return bool(due)
+
+    def _difference(self, among: AbstractSet[str] | None = None) -> dict[str, StatusValue]:
+        values: dict[str, StatusValue] = {**core.outputs(self._runtime.station), "Heartbeat": self.heartbeat}
+        return {
+            tag: value
+            for tag, value in values.items()
+            if self._written.get(tag) != value and (among is None or tag in among)
+        }
+
+    async def _write(self, values: Mapping[str, StatusValue]) -> None:
+        await self._link.write_status(values, self._in(self._timing.request))
+        self._written.update(values)
 
     def _in(self, duration_ns: int) -> Ns:
         return Ns(self._runtime.now() + duration_ns)

@@ -487,7 +487,7 @@ class Outcome:
     score: float
     why: str
     stamps: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Monotonic ns of triggered, seen, captured, inferred, handed (to the link), published, where reached."""
+    """Monotonic ns of triggered, seen, captured, inferred, decided, handed (to the link), published, where reached."""
 
 
 @dataclass(frozen=True, slots=True)
