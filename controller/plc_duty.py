@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,12 +23,35 @@ from statemachines.vocabulary import MS, Health, HealthReported, LinkLost, LinkU
 
 @dataclass(frozen=True, slots=True)
 class PlcTiming:
-    """All in ns. status_gap: least time between two status writes, so that they do not crowd the answers."""
+    """All in ns. status_gap: least time between two status writes, so that they do not crowd the answers.
+
+    between_reads: the longest regular time from one read to the next. pulse: the PLC's shortest Trigger pulse, 0 if
+    nobody knows; None where it holds Trigger until TriggerAck.
+    """
 
     connect: int = 2000 * MS
     request: int = 200 * MS
     reconnect: int = 250 * MS
     status_gap: int = 10 * MS
+    between_reads: int = 2 * MS
+    pulse: int | None = None
+
+
+def pulse_doubt(timing: PlcTiming, round_trip_ns: int) -> str:
+    """Why a Trigger pulse may be missed; empty where none can be, as far as one read's round trip tells.
+
+    A pulse must be seen by one read and still stand in the next, which follows at once and proves its fields.
+    """
+    if timing.pulse is None:
+        return ""
+    needed = timing.between_reads + 2 * round_trip_ns
+    if timing.pulse > needed:
+        return ""
+    given = f"pulses last {timing.pulse / MS:g} ms" if timing.pulse else "nobody knows how long pulses last"
+    return (
+        f"{given}, reading needs {needed / MS:.1f} ms ({timing.between_reads / MS:g} ms between reads, two reads of "
+        f"{round_trip_ns / MS:.1f} ms): hold Trigger until TriggerAck"
+    )
 
 
 class Sessions:
@@ -111,15 +133,27 @@ class PlcDuty:
 
     async def _poll(self) -> None:
         runtime, link = self._runtime, self._link
+        first = True
         while True:
             reading = await link.read(core.wanted(runtime.station), self._in(self._timing.request))
             if self._fault is not None:
                 raise self._fault
+            if first:
+                self._judge_pulses(runtime.now() - reading.sent_at)
+                first = False
             runtime.post(PlcRead(runtime.now(), reading.sent_at, reading.head, reading.slots, self._sessions.next))
             handshake = runtime.station.handshake
             self._sessions.used(handshake.session_id)
             if not handshake.torn_reads:
                 await link.changed(self._in(self._timing.request))
+
+    def _judge_pulses(self, round_trip_ns: int) -> None:
+        """Say so at the start, in log, health and journal, where the PLC may give triggers that nobody sees."""
+        doubt = pulse_doubt(self._timing, round_trip_ns)
+        if doubt:
+            logger.warning("trigger pulses can be missed", why=doubt)
+        health = Health.OUT_OF_SPEC if doubt else Health.NORMAL
+        self._runtime.post(HealthReported(self._runtime.now(), "trigger pulses", health, doubt))
 
     async def _write_answers(self) -> None:
         """One answer at a time, in the order in which they were decided: no slot is ever written by two."""
@@ -184,20 +218,23 @@ class PlcDuty:
                 await self._write(request)
 
     async def _write_rest(self) -> bool:
-        """Everything that differs now. Returns whether anything did."""
+        """Everything that differs now; what changes meanwhile waits. Returns whether anything differed."""
         async with self._writing:
-            due = self._difference().keys()
-            while request := next_request(self._difference(due), signals_only=False):
-                await self._write(request)
+            due = set(self._difference())
+            left = due
+            while left:
+                difference = self._difference()
+                if "SessionId" not in difference:
+                    difference = {tag: value for tag, value in difference.items() if tag in left}
+                request = next_request(difference, signals_only=False)
+                if request:
+                    await self._write(request)
+                left = left.intersection(difference) - request.keys()
         return bool(due)
 
-    def _difference(self, among: AbstractSet[str] | None = None) -> dict[str, StatusValue]:
+    def _difference(self) -> dict[str, StatusValue]:
         values: dict[str, StatusValue] = {**core.outputs(self._runtime.station), "Heartbeat": self.heartbeat}
-        return {
-            tag: value
-            for tag, value in values.items()
-            if self._written.get(tag) != value and (among is None or tag in among)
-        }
+        return {tag: value for tag, value in values.items() if self._written.get(tag) != value}
 
     async def _write(self, values: Mapping[str, StatusValue]) -> None:
         await self._link.write_status(values, self._in(self._timing.request))

@@ -58,11 +58,6 @@ class Phases:
         """Nothing goes on but the toggle, which changes with results only, and the knowledge of the last trigger."""
         return Phases(toggle=self.toggle, settled=self.taken or self.settled)
 
-    @property
-    def takes_triggers(self) -> bool:
-        """Neither side is stuck: a trigger may be taken, now or when the present one's handshake is over."""
-        return self.trigger is not TriggerPhase.HELD and self.result is not ResultPhase.STUCK
-
     def may_show(self, seq: int) -> bool:
         """The result of this part may be handed to the link now."""
         return self.result is ResultPhase.FREE and not (seq == self.taken and self.trigger in OWN_HANDSHAKE)

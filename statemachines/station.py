@@ -155,9 +155,10 @@ class Station:
         """A trigger now would be inspected."""
         if self.handshake.link is not Link.IN_SESSION or self.not_ready_because is not None:
             return False
-        return not self.rules.contract.four_phase or (
-            self.handshake.phases.takes_triggers and self.in_flight < self.rules.max_in_flight
-        )
+        if not self.rules.contract.four_phase:
+            return True
+        held = self.handshake.phases.trigger is TriggerPhase.HELD
+        return not held and self.in_flight < self.rules.max_in_flight
 
     @property
     def not_ready_because(self) -> tuple[Reason, str] | None:
@@ -170,6 +171,8 @@ class Station:
             return Reason.NOT_READY, f"the line is {self.line.state}"
         if not 1 <= self.ceiling <= 3:
             return Reason.NOT_READY, f"the PLC's ModeCeiling is {self.ceiling}, valid are 1 to 3"
+        if self.handshake.phases.result is ResultPhase.STUCK:
+            return Reason.NOT_READY, "ResultAck stays 1, no result can be shown"
         return None
 
     @property
