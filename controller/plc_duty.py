@@ -18,7 +18,7 @@ from controller.ports import PlcLink, StatusValue
 from controller.runtime import Runtime
 from statemachines import station as core
 from statemachines.cycle import awaits_write
-from statemachines.vocabulary import MS, Health, HealthReported, LinkLost, LinkUp, Ns, PlcRead, Publish, Published
+from statemachines.vocabulary import MS, BlockWritten, Health, HealthReported, LinkLost, LinkUp, Ns, PlcRead, Publish, Published, SessionTold
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,24 +169,20 @@ class PlcDuty:
                     runtime.post(Published(command.part, runtime.now()))
 
     async def _write_answer(self, command: Publish) -> bool:
-        """Write the block, then what tells the PLC of it. False when the part's session ended before that."""
+        """Write the block and what tells the PLC of it. False when the part's session ended before the PLC was told."""
         runtime = self._runtime
-        if not self._may_write(command):
-            return False
-        if core.showing(runtime.station):
+        queued = runtime.station.rules.contract.four_phase
+        if queued:
             # The last result's ResultValid must be 0 before its block changes.
             await self._write_signals()
-            if not self._may_write(command):
-                return False
-        await self._link.write_answer(command.answer, self._in(self._timing.request))
-        if not core.showing(runtime.station):
-            return True
-        await self._write_signals()
         if not self._may_write(command):
             return False
-        async with self._writing:
-            await self._write(core.showing(runtime.station))
-        return True
+        await self._link.write_answer(command.answer, self._in(self._timing.request))
+        if not queued:
+            return True
+        runtime.post(BlockWritten(command.part, runtime.now()))
+        await self._write_signals()
+        return self._may_write(command)
 
     def _may_write(self, command: Publish) -> bool:
         return self._fault is None and awaits_write(self._runtime.station.cycles.get(command.part))
@@ -239,6 +235,9 @@ class PlcDuty:
     async def _write(self, values: Mapping[str, StatusValue]) -> None:
         await self._link.write_status(values, self._in(self._timing.request))
         self._written.update(values)
+        session_id = values.get("SessionId")
+        if isinstance(session_id, int):
+            self._runtime.post(SessionTold(session_id, self._runtime.now()))
 
     def _in(self, duration_ns: int) -> Ns:
         return Ns(self._runtime.now() + duration_ns)

@@ -76,6 +76,13 @@ def wanted(hs: Handshake) -> tuple[int, ...]:
     return () if hs.link is Link.OFFLINE else (1,)
 
 
+def told(hs: Handshake, session_id: int, at: Ns) -> Handshake:
+    """The PLC can see the new session; what it does from now on belongs there."""
+    if session_id != hs.session_id or hs.link is not Link.OPENING:
+        return hs
+    return replace(hs, phases=replace(hs.phases, told_at=at))
+
+
 def committed(hs: Handshake, seq: int, at: Ns) -> Handshake:
     """The journal holds this part's trigger: TriggerIdAck may say so, and TriggerAck if Trigger still waits for it."""
     phases = hs.phases
@@ -98,11 +105,11 @@ def writing(hs: Handshake) -> Handshake:
     return replace(hs, phases=replace(hs.phases, result=ResultPhase.WRITING))
 
 
-def shown(hs: Handshake, at: Ns, *, in_session: bool) -> Handshake:
-    """The link wrote the block, then ResultValid and ResultToggle; perhaps for a part whose session ended meanwhile."""
-    phases = replace(hs.phases, toggle=not hs.phases.toggle)
-    if in_session and phases.result is ResultPhase.WRITING:
-        phases = replace(phases, result=ResultPhase.SHOWN, result_since=at)
+def shown(hs: Handshake, at: Ns) -> Handshake:
+    """The block being written stands on the PLC. From here on a ResultAck that rises is an answer to it."""
+    if hs.phases.result is not ResultPhase.WRITING:
+        return hs
+    phases = replace(hs.phases, result=ResultPhase.SHOWN, result_since=at, toggle=not hs.phases.toggle)
     return replace(hs, phases=phases)
 
 
@@ -113,9 +120,13 @@ def classify(hs: Handshake, event: PlcRead, contract: Contract) -> tuple[Handsha
         return hs, sign
     slot = event.slots[0] if event.slots else None
     if hs.link is Link.OPENING:
-        # A baseline beside Trigger 1 must be certain: it says which trigger is not taken.
-        if slot is None or (event.head.trigger and slot != hs.phases.candidate):
-            return replace(hs, phases=replace(hs.phases, candidate=slot)), Sign.TORN
+        # A trigger on the last session's Ready must lie below the baseline. A baseline beside Trigger 1 must be certain:
+        # it says which trigger is not taken.
+        told_at = hs.phases.told_at
+        if told_at is None or event.sent_at < told_at or slot is None:
+            return hs, Sign.SESSION_OLD
+        if event.head.trigger and slot != hs.phases.candidate:
+            return replace(hs, phases=replace(hs.phases, candidate=slot)), Sign.SESSION_OLD
         return hs, Sign.QUIET
     if event.head.plc_epoch != hs.plc_epoch:
         return hs, Sign.EPOCH_CHANGED
@@ -139,7 +150,7 @@ def trigger_sign(hs: Handshake, event: PlcRead, slot: TriggerSlot, contract: Con
         return TriggerSign.UNCERTAIN if hs.torn_reads < contract.torn_reads else TriggerSign.UNREADABLE
     if slot.seq != hs.last_seq:
         return TriggerSign.NEW
-    if slot.seq != phases.taken:
+    if slot.seq != phases.taken or slot.seq == 0:
         return TriggerSign.OLD
     return TriggerSign.AGAIN_DURABLE if slot.seq == phases.durable else TriggerSign.AGAIN
 
@@ -297,7 +308,7 @@ TABLE: Table = {
     (Link.WAITING, Sign.QUIET): (Link.OPENING, open_session),
     (Link.OPENING, Sign.CLOCK_STOPPED): (Link.PLC_LOST, lose),
     (Link.OPENING, Sign.DISABLED): (Link.WAITING, disable),
-    (Link.OPENING, Sign.TORN): (Link.OPENING, stay),
+    (Link.OPENING, Sign.SESSION_OLD): (Link.OPENING, stay),
     (Link.OPENING, Sign.QUIET): (Link.IN_SESSION, _baseline),
     (Link.IN_SESSION, Sign.CLOCK_STOPPED): (Link.PLC_LOST, lose),
     (Link.IN_SESSION, Sign.DISABLED): (Link.WAITING, disable),

@@ -34,7 +34,7 @@ class Sign(Enum):
 
     CLOCK_STOPPED = "clock unchanged for too long"
     DISABLED = "Enable is 0"
-    SESSION_OLD = "SessionAck is not our session"
+    SESSION_OLD = "the PLC does not know our session"
     EPOCH_CHANGED = "the PLC was restarted"
     BACKWARDS_ONCE = "TriggerSeq went backwards, to be confirmed"
     BACKWARDS = "TriggerSeq went backwards, confirmed"

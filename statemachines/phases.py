@@ -36,12 +36,14 @@ OWN_HANDSHAKE = frozenset({TriggerPhase.TAKEN, TriggerPhase.ACKNOWLEDGED})
 class Phases:
     """Both handshakes. Every session starts with both sides waiting for the PLC's bits to be 0.
 
+    told_at: when the PLC's tags held the session's number and nothing of the session before; None until then.
     taken: TriggerId of the part taken last in this session, 0 if none. settled: of the trigger refused last, or taken
     in the session before; it is not counted again. durable: of the part whose trigger the journal holds. candidate: the
     fields that the last read showed beside Trigger 1. early: ResultAck is 1 since before the result was shown.
     missed: the tag MissedTrigger.
     """
 
+    told_at: Ns | None = None
     trigger: TriggerPhase = TriggerPhase.HELD
     trigger_since: Ns = Ns(0)
     result: ResultPhase = ResultPhase.CLEARING

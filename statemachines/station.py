@@ -22,6 +22,7 @@ from statemachines.phases import ResultPhase, TriggerPhase
 from statemachines.sequence import slot_of
 from statemachines.vocabulary import (
     Action,
+    BlockWritten,
     CauseCleared,
     Command,
     DeadlinePassed,
@@ -58,6 +59,7 @@ from statemachines.vocabulary import (
     RecordTrigger,
     Release,
     ResetRequested,
+    SessionTold,
     Stopped,
     TriggerCommitted,
     Verdict,
@@ -231,13 +233,6 @@ def _four_phase_outputs(station: Station) -> dict[str, bool | int]:
         "ResultToggle": phases.toggle,
         "MissedTrigger": phases.missed,
     }
-
-
-def showing(station: Station) -> dict[str, bool | int]:
-    """The tags that tell the PLC, in a request of their own, that a result block was written; none with rings."""
-    if not station.rules.contract.four_phase:
-        return {}
-    return {"ResultToggle": not station.handshake.phases.toggle, "ResultValid": True}
 
 
 def wanted(station: Station) -> tuple[int, ...]:
@@ -603,6 +598,13 @@ def _frame_captured(station: Station, event: FrameCaptured) -> Step:
     return station, commands
 
 
+def _session_told(station: Station, event: SessionTold) -> Step:
+    """In the sequence profile the PLC says so itself, by SessionAck."""
+    if not station.rules.contract.four_phase:
+        return station, ()
+    return replace(station, handshake=four_phase.told(station.handshake, event.session_id, event.at)), ()
+
+
 def _committed(station: Station, event: TriggerCommitted) -> Step:
     """The journal holds the trigger: now the PLC may see it acknowledged."""
     if event.part.epoch != station.handshake.session_id:
@@ -612,13 +614,10 @@ def _committed(station: Station, event: TriggerCommitted) -> Step:
     return replace(station, trigger_ack=event.part.seq), ()
 
 
-def _published(station: Station, event: Published) -> Step:
-    """The PLC can see the answer."""
-    station, commands = _drive(station, event)
-    if station.rules.contract.four_phase:
-        in_session = event.part.epoch == station.handshake.session_id
-        station = replace(station, handshake=four_phase.shown(station.handshake, event.at, in_session=in_session))
-    return station, commands
+def _block_written(station: Station, event: BlockWritten) -> Step:
+    if event.part.epoch != station.handshake.session_id:
+        return station, ()
+    return replace(station, handshake=four_phase.shown(station.handshake, event.at)), ()
 
 
 def _next_result(station: Station, at: Ns) -> Step:
@@ -722,12 +721,14 @@ EFFECTS: dict[type[Event], Callable[[Station, Any], Step]] = {
     LinkUp: _link_up,
     LinkLost: _link_lost,
     PlcRead: _plc_read,
+    SessionTold: _session_told,
     TriggerCommitted: _committed,
     FrameCaptured: _frame_captured,
     Inferred: _drive,
     Failed: _drive,
     DeadlinePassed: _drive,
-    Published: _published,
+    BlockWritten: _block_written,
+    Published: _drive,
     ModeRequested: _mode_requested,
     ResetRequested: _reset_requested,
     FailsafeTripped: _tripped,
