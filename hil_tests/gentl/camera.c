@@ -524,6 +524,14 @@ void camera_forget(Camera *c)
     c->last_size = 0;
 }
 
+/* The library may be unloaded and loaded again while a camera is unplugged: a file "<config file>.<serial>.unplugged". */
+static bool told_unplugged(const char *serial)
+{
+    char path[512];
+    const char *config = getenv("LINEGATE_GENTL_CONFIG");
+    return config && snprintf(path, sizeof path, "%s.%s.unplugged", config, serial) < (int)sizeof path && access(path, F_OK) == 0;
+}
+
 static void make(Camera *c, const char *serial, uint32_t width, uint32_t height, const char *belt)
 {
     pthread_condattr_t monotonic;
@@ -532,7 +540,7 @@ static void make(Camera *c, const char *serial, uint32_t width, uint32_t height,
     snprintf(c->belt, sizeof c->belt, "%s", belt);
     c->sensor_width = width;
     c->sensor_height = height;
-    c->plugged = true;
+    c->plugged = !told_unplugged(serial);
     c->zero_ns = now_ns();
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
