@@ -76,7 +76,7 @@ class StationProcess:
         self._recipes = FolderRecipeBook(config)
         priority = config.station.process_priority
         self._lane = InferenceLane(on_start=partial(raise_thread, priority))
-        self._cameras = {camera.name: _camera(camera) for camera in config.cameras}
+        self._cameras = {camera.name: open_camera(camera) for camera in config.cameras}
         self._journal = SqliteJournal(
             config.journal_path,
             self._committed,
@@ -261,7 +261,8 @@ def _initial(config: StationConfig, latch: FileLatch, now: Ns) -> Station:
     )
 
 
-def _camera(config: CameraConfig) -> Camera:
+def open_camera(config: CameraConfig) -> Camera:
+    """The camera that a section of station.toml describes, not opened yet."""
     match config:
         case FolderCameraConfig():
             return FolderCamera(
