@@ -75,6 +75,13 @@ class Channel:
         self._renew_at = 0
         self._silent = False
 
+    @property
+    def token_id(self) -> int:
+        """Number of the key that the channel is secured with; another after each renewal, 0 when closed."""
+        if self._protocol is None:
+            return 0
+        return int(self._protocol._connection.security_token.TokenId)  # pyright: ignore[reportPrivateUsage]
+
     async def open(self, deadline: Ns) -> None:
         """Connect socket, secure channel and session, all before the deadline.
 
