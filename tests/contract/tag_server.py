@@ -7,13 +7,14 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from asyncua import ua
 from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.status_codes import StatusCodes
 
-from controller.drivers.plc.opcua_nodes import fill_pattern, parse_address
+from controller.drivers.plc.opcua_nodes import NodeAddress, fill_pattern, parse_address
 from controller.drivers.plc.tags import TAG_SETS, Direction, Profile, Tag, TagType
 
 VariantType = ua.VariantType
@@ -37,6 +38,8 @@ class TagServerSettings:
     namespaces: tuple[str, ...] = ("urn:linegate:test-plc",)
     """URIs from number 2 on."""
     profile: Profile = "sequence"
+    fastest_ms: float = 0.0
+    """Subscriptions publish and sample no faster than this."""
 
 
 def free_port() -> int:
@@ -64,7 +67,7 @@ class TagServer:
         """Where it listens."""
         return f"opc.tcp://127.0.0.1:{self.port}"
 
-    async def __aenter__(self) -> TagServer:
+    async def __aenter__(self) -> Self:
         await self._server.init()
         self._server.set_endpoint(self.endpoint)
         await self._secure(self._server)
@@ -74,10 +77,33 @@ class TagServer:
             if name not in self.settings.missing:
                 await self._add(name, tag)
         await self._server.start()
+        self._slow_down(self._server.iserver.subscription_service)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    @property
+    def subscriptions(self) -> int:
+        """How many are alive."""
+        return len(self._server.iserver.subscription_service.subscriptions)
+
+    def _slow_down(self, service: Any) -> None:
+        create = service.create_subscription
+
+        async def revised(params: ua.CreateSubscriptionParameters, *others: Any, **named: Any) -> Any:
+            params.RequestedPublishingInterval = max(params.RequestedPublishingInterval, self.settings.fastest_ms)
+            return await create(params, *others, **named)
+
+        service.create_subscription = revised
+
+    def hide(self, name: str, attribute: AttributeIds) -> None:
+        """Let nobody read this attribute of a tag, as servers with rights per attribute do."""
+
+        def refuse(_node: ua.NodeId, _attribute: AttributeIds) -> ua.DataValue:
+            return ua.DataValue(None, ua.StatusCode(ua.UInt32(StatusCodes.BadUserAccessDenied)))
+
+        self._server.iserver.aspace.set_attribute_value_callback(self._nodes[name].nodeid, attribute, refuse)
 
     def _made_server(self) -> Server:
         return Server()
@@ -86,13 +112,13 @@ class TagServer:
         """Say who may connect, and how."""
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
 
-    async def add_node(self, identifier: str, kind: ua.VariantType) -> None:
-        """A writable node besides the contract's own, for overrides."""
-        start = False if kind is VariantType.Boolean else 0
+    async def add_node(self, identifier: str | NodeAddress, kind: ua.VariantType, value: Any = None) -> None:
+        """A writable node besides the contract's own, for overrides. A text is an identifier in namespace 2."""
+        if isinstance(identifier, str):
+            identifier = NodeAddress(identifier, 2, identifier)
+        start = value if value is not None else False if kind is VariantType.Boolean else 0
         node = await self._server.nodes.objects.add_variable(
-            ua.NodeId(identifier, 2),  # pyright: ignore[reportArgumentType]
-            f"2:{identifier}",
-            ua.Variant(start, kind),
+            identifier.on(await self._server.get_namespace_array()), f"2:{identifier.text}", ua.Variant(start, kind)
         )
         await node.set_writable()
 

@@ -184,7 +184,7 @@ class OpcUaPlc:
                 found.kind,
                 found.access,
                 str(found.problem or ""),
-                found.doubt or ("the PLC does not have this optional tag" if found.missing else ""),
+                "optional, not in this PLC" if found.missing and found.problem is None else found.doubt,
             )
             for found in findings
         )

@@ -214,8 +214,8 @@ def _check_access(name: str, tag: Tag, node: str, rights: str, value_code: int, 
 async def _explain_missing(channel: Channel, findings: list[Finding], rules: TagRules, deadline: Ns) -> None:
     """Say so where the first field is missing because the server has its structure or array as one value."""
     for index, finding in enumerate(findings):
-        slot, _, field = finding.name.rpartition(".")
-        if not finding.missing or finding.problem is None or not field:
+        slot = finding.name.rpartition(".")[0]
+        if not finding.missing or finding.problem is None or not slot:
             continue
         wholes = [node for whole in dict.fromkeys((slot, slot.partition("[")[0])) if (node := rules.whole(whole))]
         answers = await _read(channel, [(node, AttributeIds.DataType) for node in wholes], deadline)
