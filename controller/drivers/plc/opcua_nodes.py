@@ -37,8 +37,8 @@ class StylePreset:
 STYLES: Mapping[Style, StylePreset] = {
     "linegate": StylePreset("ns=2;s={root}.{tag}", "Linegate"),
     "siemens": StylePreset('nsu=http://www.siemens.com/simatic-s7-opcua;s="{root}".{quoted}', "DB_Linegate"),
-    "codesys": StylePreset("nsu=CODESYSSPV3/3S/IecVarAccess;s=|var|{root}.{tag}", "PLC.Application.GVL_Linegate"),
-    "beckhoff": StylePreset("nsu=urn:BeckhoffAutomation:Ua:PLC1;s={root}.{tag}", "GVL_Linegate"),
+    "codesys": StylePreset("nsu=CODESYSSPV3/3S/IecVarAccess;s=|var|{root}.{tag}", "PLC.Application.GVL.Linegate"),
+    "beckhoff": StylePreset("nsu=urn:BeckhoffAutomation:Ua:PLC1;s={root}.{tag}", "GVL.Linegate"),
     "kepware": StylePreset("nsu=KEPServerEX;s={root}.{tag}", "Channel1.Device1.Linegate"),
 }
 

@@ -58,8 +58,8 @@ def test_any_identifier_survives(namespace: int, text: str, number: int) -> None
         ("siemens", "TriggerSeq", 'nsu=http://www.siemens.com/simatic-s7-opcua;s="DB_Linegate"."TriggerSeq"'),
         ("siemens", "Trigger[3].Seq", 'nsu=http://www.siemens.com/simatic-s7-opcua;s="DB_Linegate"."Trigger"[3]."Seq"'),
         ("siemens", "Result.Action", 'nsu=http://www.siemens.com/simatic-s7-opcua;s="DB_Linegate"."Result"."Action"'),
-        ("codesys", "Ready", "nsu=CODESYSSPV3/3S/IecVarAccess;s=|var|PLC.Application.GVL_Linegate.Ready"),
-        ("beckhoff", "Ready", "nsu=urn:BeckhoffAutomation:Ua:PLC1;s=GVL_Linegate.Ready"),
+        ("codesys", "Ready", "nsu=CODESYSSPV3/3S/IecVarAccess;s=|var|PLC.Application.GVL.Linegate.Ready"),
+        ("beckhoff", "Ready", "nsu=urn:BeckhoffAutomation:Ua:PLC1;s=GVL.Linegate.Ready"),
         ("kepware", "Ready", "nsu=KEPServerEX;s=Channel1.Device1.Linegate.Ready"),
     ],
 )  # fmt: skip

@@ -1,0 +1,218 @@
+"""The verbs of `linegate plc`, carried out: from the command line's words to a link, a list or a report."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import sys
+import time
+from collections.abc import Awaitable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.live import Live
+from rich.progress import Progress
+from rich.table import Table
+
+from controller.config import ConfigErrors, StationConfig, load_station
+from controller.config_plc import PlcConfig
+from controller.drivers.plc.opcua_nodes import Style
+from controller.drivers.plc.tags import TAG_SETS
+from controller.errors import ConfigError, ControllerError, DeviceError
+from controller.exit_codes import CONFIG_ERROR
+from controller.plc_commands import declarations, tag_list
+from controller.plc_commands.live import Glance, glance
+from controller.plc_commands.measure import StationRuns
+from controller.plc_commands.probe import ProbeOrder, ProbeReport, probe
+from controller.plc_commands.screens import probe_screen, watch_screen
+from controller.plc_links import plc_addresses, plc_link
+from controller.ports import PlcLink, PlcTags
+from statemachines.vocabulary import MS, Ns
+
+DONE, UNREACHABLE = 0, 3
+
+_SMALLEST: Mapping[str, Mapping[str, str]] = {
+    "opcua": {"kind": "opcua", "endpoint": "opc.tcp://192.0.2.10:4840"},
+    "ethernet-ip": {"kind": "ethernet_ip", "address": "192.0.2.10"},
+    "modbus": {"kind": "modbus", "host": "192.0.2.10"},
+}
+"""The least that [plc] must say for each protocol, where no station's file says more. The address is never used."""
+
+_USUAL: Mapping[tag_list.Brand, str] = {"rockwell": "ethernet-ip", "schneider": "modbus"}
+_STYLES: Mapping[tag_list.Brand, Style] = {
+    "siemens": "siemens",
+    "codesys": "codesys",
+    "beckhoff": "beckhoff",
+    "rockwell": "kepware",
+}
+_RETRY_S = 1.0
+
+
+def run_verb(args: argparse.Namespace) -> int:
+    """Carry out one of the verbs. Returns 0, 2 for what a person must mend, 3 where the PLC cannot be reached."""
+    try:
+        if args.verb == "tags":
+            return _tags(args)
+        station = load_station(args.station)
+        link = plc_link(station, str(args.station))
+        work = _watch(args, station, link) if args.verb == "watch" else _probe(args, station, link)
+        return _until_interrupted(work)
+    except DeviceError as error:
+        sys.stderr.write(f"linegate plc: {error}\n")
+        return UNREACHABLE
+    except (ControllerError, StationRuns, ValueError, OSError) as error:
+        sys.stderr.write(f"linegate plc: {error}\n")
+        return CONFIG_ERROR
+
+
+def _tags(args: argparse.Namespace) -> int:
+    plc = _plc_config(args)
+    tags, brand = TAG_SETS[plc.profile], args.brand
+    if args.format in ("st", "scl"):
+        if args.format == "st":
+            _put(declarations.structured_text(tags, plc.depth, brand, plc.part_id), args.out)
+        else:
+            _put(declarations.scl(tags, plc.depth, plc.part_id), args.out)
+        return DONE
+    rows = tag_list.tag_rows(tags, plc.depth, plc_addresses(plc), brand, plc.part_id)
+    if args.format != "table":
+        _put(tag_list.as_csv(rows) if args.format == "csv" else tag_list.as_json(rows), args.out)
+        return DONE
+    title = f"{plc.kind}, {plc.profile} profile, {brand}"
+    table = Table("tag", "address", "type", "direction", "needed", "meaning", title=title)
+    for row in tag_list.folded(rows, tags, plc.depth):
+        table.add_row(row.name, row.address, row.type, row.direction, row.needed, row.meaning)
+    text = io.StringIO()
+    # Names like Trigger[i] would be taken for markup.
+    console = (
+        Console(markup=False, highlight=False) if args.out is None else Console(file=text, width=200, markup=False)
+    )
+    console.print(table, f"i = 0 … {plc.depth - 1}; --csv and --json list every slot")
+    if args.out is not None:
+        _put(text.getvalue(), args.out)
+    return DONE
+
+
+def _plc_config(args: argparse.Namespace) -> PlcConfig:
+    """[plc] of the station's file with what the options say otherwise; without a file, the defaults of the brand."""
+    asked = {"profile": args.profile, "depth": args.depth, "part_id": args.part_id}
+    changes: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
+    if args.station is not None:
+        if args.protocol is not None:
+            raise ValueError("--protocol: the station's file says which; leave out one of both")
+        content = load_station(args.station).plc.model_dump()
+        if "depth" in changes:
+            del content["max_in_flight"]
+        return _checked(content | changes)
+    protocol = args.protocol or _USUAL.get(args.brand, "opcua")
+    content = {**_SMALLEST[protocol], **changes}
+    if protocol == "opcua" and args.brand in _STYLES:
+        content["tags"] = {"style": _STYLES[args.brand]}
+    return _checked(content)
+
+
+def _checked(content: Mapping[str, Any]) -> PlcConfig:
+    adapter: TypeAdapter[PlcConfig] = TypeAdapter(PlcConfig)
+    try:
+        return adapter.validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise ConfigErrors([ConfigError("plc", where, first.get("input"), first["msg"])]) from error
+
+
+async def _watch(args: argparse.Namespace, station: StationConfig, link: PlcLink) -> int:
+    plc = station.plc
+    tags = TAG_SETS[plc.profile]
+    title = f"{station.station.name}: {plc.kind}"
+
+    async def look() -> Glance:
+        return await glance(link, tags, plc.depth, plc.request_timeout_ms)
+
+    before: Mapping[str, Any] = {}
+    try:
+        if args.once:
+            await link.connect(_in(plc.connect_timeout_ms))
+            seen = await look()
+            if args.json:
+                _put_json({"tags": dict(seen.values), "read_ms": seen.read_ms, "notices": list(_notices(link))})
+            else:
+                Console(markup=False).print(watch_screen(title, seen, before, tags, plc.depth))
+            return DONE
+        with Live(console=Console(stderr=args.json, markup=False), auto_refresh=False) as live:
+            while True:
+                try:
+                    await link.connect(_in(plc.connect_timeout_ms))
+                    while True:
+                        seen = await look()
+                        if args.json:
+                            _put_json(dict(seen.values), indent=None)
+                        else:
+                            live.update(watch_screen(title, seen, before, tags, plc.depth), refresh=True)
+                        before = seen.values
+                        await asyncio.sleep(args.interval)
+                except DeviceError as error:
+                    live.update(f"{title}: {error}; trying again", refresh=True)
+                    await link.close()
+                    await asyncio.sleep(_RETRY_S)
+    finally:
+        await link.close()
+
+
+async def _probe(args: argparse.Namespace, station: StationConfig, link: PlcLink) -> int:
+    order = ProbeOrder(args.requests, args.write, args.exposure_ms, args.inference_ms)
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(kind: str, done: int) -> None:
+            if kind not in tasks:
+                tasks[kind] = bars.add_task(kind, total=args.requests)
+            bars.update(tasks[kind], completed=done)
+
+        report = await probe(station, link, order, progress)
+    _put_report(report, as_json=args.json)
+    return CONFIG_ERROR if report.problems else DONE
+
+
+def _put_report(report: ProbeReport, *, as_json: bool) -> None:
+    if as_json:
+        _put_json(report.as_json())
+        return
+    console = Console(markup=False)
+    for part in probe_screen(report):
+        console.print(part)
+
+
+def _until_interrupted(work: Awaitable[int]) -> int:
+    async def finish() -> int:
+        return await work
+
+    try:
+        return asyncio.run(finish())
+    except KeyboardInterrupt:
+        return DONE
+
+
+def _notices(link: PlcLink) -> tuple[str, ...]:
+    return link.notices if isinstance(link, PlcTags) else ()
+
+
+def _put_json(content: object, indent: int | None = 2) -> None:
+    # ASCII only: whatever a part id holds, no terminal or code page trips over it.
+    sys.stdout.write(json.dumps(content, indent=indent) + "\n")
+    sys.stdout.flush()
+
+
+def _put(text: str, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, encoding="utf-8", newline="")
+
+
+def _in(milliseconds: float) -> Ns:
+    return Ns(time.monotonic_ns() + int(milliseconds * MS))
