@@ -62,7 +62,7 @@ def structured_text(tags: TagSet, depth: int, brand: Brand, part_id: PartIdKind)
     for group in entries:
         if isinstance(group, Group):
             lines += [f"TYPE {group.type} :", "STRUCT"]
-            lines += [f"    {_member(tag, brand, part_id)} (* {tag.meaning} *)" for tag in group.tags]
+            lines += [f"    {_member(tag, brand, part_id)} (* {_plain(tag.meaning)} *)" for tag in group.tags]
             lines += ["END_STRUCT;", "END_TYPE", ""]
     lines += [f"TYPE {_WHOLE[tags.profile]} :", "STRUCT"]
     for direction in Direction:
@@ -83,7 +83,7 @@ def scl(tags: TagSet, depth: int, part_id: PartIdKind) -> str:
     for group in entries:
         if isinstance(group, Group):
             lines += [f'TYPE "{group.type}"', "VERSION : 0.1", "   STRUCT"]
-            lines += [f"      {_member(tag, 'siemens', part_id)}   // {tag.meaning}" for tag in group.tags]
+            lines += [f"      {_member(tag, 'siemens', part_id)}   // {_plain(tag.meaning)}" for tag in group.tags]
             lines += ["   END_STRUCT;", "END_TYPE", ""]
     lines += [
         'DATA_BLOCK "DB_Linegate"',
@@ -94,11 +94,16 @@ def scl(tags: TagSet, depth: int, part_id: PartIdKind) -> str:
     ]
     for entry in entries:
         if isinstance(entry, Tag):
-            lines.append(f"      {_member(entry, 'siemens', part_id)}   // {entry.meaning}")
+            lines.append(f"      {_member(entry, 'siemens', part_id)}   // {_plain(entry.meaning)}")
         else:
             array = f"Array[0..{depth - 1}] of " if entry.ring else ""
             lines.append(f'      {entry.member} : {array}"{entry.type}";')
     return "\n".join([*lines, "   END_STRUCT;", "BEGIN", "END_DATA_BLOCK", ""])
+
+
+def _plain(meaning: str) -> str:
+    """Engineering tools read sources in code pages of their own."""
+    return meaning.replace("→", "->").replace("µ", "u")
 
 
 def _member(tag: Tag, brand: Brand, part_id: PartIdKind) -> str:
@@ -111,7 +116,7 @@ def _whole(
     for entry in entries:
         if isinstance(entry, Tag):
             if entry.direction is direction:
-                yield f"{_member(entry, brand, part_id)} (* {entry.meaning} *)"
+                yield f"{_member(entry, brand, part_id)} (* {_plain(entry.meaning)} *)"
         elif entry.tags[0].direction is direction:
             array = f"ARRAY [0..{depth - 1}] OF " if entry.ring else ""
             yield f"{entry.member} : {array}{entry.type};"

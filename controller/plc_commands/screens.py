@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.columns import Columns
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from controller.drivers.plc.tags import Direction, TagSet
 from controller.plc_commands.expectation import RoundTrips
 from controller.plc_commands.live import Glance, TagValues
 from controller.plc_commands.probe import ProbeReport
+from controller.plc_commands.tag_list import TagRow, folded
 from statemachines.vocabulary import Action, Mode, Reason, Verdict
 
 _NAMES: Mapping[str, Callable[[int], str]] = {
@@ -24,6 +25,30 @@ _NAMES: Mapping[str, Callable[[int], str]] = {
     "ModeCeiling": lambda code: Mode(code).name,
 }
 """Codes that a person would otherwise look up."""
+
+
+def tag_screen(rows: Sequence[TagRow], tags: TagSet, depth: int) -> Iterator[RenderableType]:
+    """One table for each side. What all addresses have in common is said once, so that the rest fits on a screen."""
+    start = _common_start([row.address for row in rows])
+    if start:
+        yield Text(f"every address begins with {start}")
+    for direction in Direction:
+        table = Table("tag", "type", Column("address" if not start else "and goes on", overflow="fold"), "meaning")
+        table.title = direction.value
+        for row in folded(rows, tags, depth):
+            if row.direction == direction.value:
+                meaning = f"{row.meaning} (optional)" if row.needed == "optional" else row.meaning
+                table.add_row(row.name, row.type, row.address.replace(start, "") if start else row.address, meaning)
+        yield table
+    if tags.rings:
+        yield Text(f"i = 0 … {depth - 1}; --csv and --json list every slot")
+
+
+def _common_start(addresses: Sequence[str]) -> str:
+    """What all begin with, up to the last dot in it."""
+    first, last = min(addresses), max(addresses)
+    same = next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[: first.rfind(".", 0, same) + 1]
 
 
 def watch_screen(title: str, seen: Glance, before: TagValues, tags: TagSet, depth: int) -> RenderableType:

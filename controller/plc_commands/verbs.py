@@ -16,7 +16,6 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.live import Live
 from rich.progress import Progress
-from rich.table import Table
 
 from controller.config import ConfigErrors, StationConfig, load_station
 from controller.config_plc import PlcConfig
@@ -28,7 +27,7 @@ from controller.plc_commands import declarations, tag_list
 from controller.plc_commands.live import Glance, glance
 from controller.plc_commands.measure import StationRuns
 from controller.plc_commands.probe import ProbeOrder, ProbeReport, probe
-from controller.plc_commands.screens import probe_screen, watch_screen
+from controller.plc_commands.screens import probe_screen, tag_screen, watch_screen
 from controller.plc_links import plc_addresses, plc_link
 from controller.ports import PlcLink, PlcTags
 from statemachines.vocabulary import MS, Ns
@@ -82,16 +81,14 @@ def _tags(args: argparse.Namespace) -> int:
     if args.format != "table":
         _put(tag_list.as_csv(rows) if args.format == "csv" else tag_list.as_json(rows), args.out)
         return DONE
-    title = f"{plc.kind}, {plc.profile} profile, {brand}"
-    table = Table("tag", "address", "type", "direction", "needed", "meaning", title=title)
-    for row in tag_list.folded(rows, tags, plc.depth):
-        table.add_row(row.name, row.address, row.type, row.direction, row.needed, row.meaning)
     text = io.StringIO()
     # Names like Trigger[i] would be taken for markup.
     console = (
-        Console(markup=False, highlight=False) if args.out is None else Console(file=text, width=200, markup=False)
+        Console(markup=False, highlight=False) if args.out is None else Console(file=text, width=160, markup=False)
     )
-    console.print(table, f"i = 0 … {plc.depth - 1}; --csv and --json list every slot")
+    console.print(f"{plc.kind}, {plc.profile} profile, {brand}")
+    for part in tag_screen(rows, tags, plc.depth):
+        console.print(part)
     if args.out is not None:
         _put(text.getvalue(), args.out)
     return DONE
