@@ -10,10 +10,10 @@ import sys
 import time
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import Progress
 
@@ -24,7 +24,7 @@ from controller.drivers.plc.tags import TAG_SETS
 from controller.errors import ConfigError, ControllerError, DeviceError
 from controller.exit_codes import CONFIG_ERROR
 from controller.plc_commands import declarations, tag_list
-from controller.plc_commands.live import Glance, glance
+from controller.plc_commands.live import Glance, TagValues, glance
 from controller.plc_commands.measure import StationRuns
 from controller.plc_commands.probe import ProbeOrder, ProbeReport, probe
 from controller.plc_commands.screens import probe_screen, tag_screen, watch_screen
@@ -33,6 +33,9 @@ from controller.ports import PlcLink, PlcTags
 from statemachines.vocabulary import MS, Ns
 
 DONE, UNREACHABLE = 0, 3
+
+RETRY_S = 1.0
+"""How long after a lost connection `watch` tries again."""
 
 _SMALLEST: Mapping[str, Mapping[str, str]] = {
     "opcua": {"kind": "opcua", "endpoint": "opc.tcp://192.0.2.10:4840"},
@@ -48,7 +51,6 @@ _STYLES: Mapping[tag_list.Brand, Style] = {
     "beckhoff": "beckhoff",
     "rockwell": "kepware",
 }
-_RETRY_S = 1.0
 
 
 def run_verb(args: argparse.Namespace) -> int:
@@ -58,7 +60,10 @@ def run_verb(args: argparse.Namespace) -> int:
             return _tags(args)
         station = load_station(args.station)
         link = plc_link(station, str(args.station))
-        work = _watch(args, station, link) if args.verb == "watch" else _probe(args, station, link)
+        if args.verb == "watch":
+            work = watch(link, station, as_json=args.json, once=args.once, interval_s=args.interval)
+        else:
+            work = _probe(args, station, link)
         return _until_interrupted(work)
     except DeviceError as error:
         sys.stderr.write(f"linegate plc: {error}\n")
@@ -122,42 +127,51 @@ def _checked(content: Mapping[str, Any]) -> PlcConfig:
         raise ConfigErrors([ConfigError("plc", where, first.get("input"), first["msg"])]) from error
 
 
-async def _watch(args: argparse.Namespace, station: StationConfig, link: PlcLink) -> int:
-    plc = station.plc
-    tags = TAG_SETS[plc.profile]
-    title = f"{station.station.name}: {plc.kind}"
-
-    async def look() -> Glance:
-        return await glance(link, tags, plc.depth, plc.request_timeout_ms)
-
-    before: Mapping[str, Any] = {}
+async def watch(link: PlcLink, station: StationConfig, *, as_json: bool, once: bool, interval_s: float) -> int:
+    """Show the tags once, or again and again until cancelled. Closes the link. Raises DeviceError if once."""
     try:
-        if args.once:
-            await link.connect(_in(plc.connect_timeout_ms))
-            seen = await look()
-            if args.json:
-                _put_json({"tags": dict(seen.values), "read_ms": seen.read_ms, "notices": list(_notices(link))})
+        if once:
+            await link.connect(after(station.plc.connect_timeout_ms))
+            seen = await _look(link, station)
+            if as_json:
+                put_json({"tags": dict(seen.values), "read_ms": seen.read_ms, "notices": list(_notices(link))}, 2)
             else:
-                Console(markup=False).print(watch_screen(title, seen, before, tags, plc.depth))
+                Console(markup=False).print(_screen(seen, {}, station))
             return DONE
-        with Live(console=Console(stderr=args.json, markup=False), auto_refresh=False) as live:
+        with Live(console=Console(stderr=as_json, markup=False), auto_refresh=False) as live:
             while True:
                 try:
-                    await link.connect(_in(plc.connect_timeout_ms))
-                    while True:
-                        seen = await look()
-                        if args.json:
-                            _put_json(dict(seen.values), indent=None)
-                        else:
-                            live.update(watch_screen(title, seen, before, tags, plc.depth), refresh=True)
-                        before = seen.values
-                        await asyncio.sleep(args.interval)
+                    await _follow(link, station, None if as_json else live, interval_s)
                 except DeviceError as error:
-                    live.update(f"{title}: {error}; trying again", refresh=True)
+                    live.update(f"{station.station.name}: {error}; trying again", refresh=True)
                     await link.close()
-                    await asyncio.sleep(_RETRY_S)
+                    await asyncio.sleep(RETRY_S)
     finally:
         await link.close()
+
+
+async def _follow(link: PlcLink, station: StationConfig, live: Live | None, interval_s: float) -> NoReturn:
+    """Connect and show what stands in the tags, as one line of JSON each time where there is no screen."""
+    await link.connect(after(station.plc.connect_timeout_ms))
+    before: TagValues = {}
+    while True:
+        seen = await _look(link, station)
+        if live is None:
+            put_json(dict(seen.values))
+        else:
+            live.update(_screen(seen, before, station), refresh=True)
+        before = seen.values
+        await asyncio.sleep(interval_s)
+
+
+async def _look(link: PlcLink, station: StationConfig) -> Glance:
+    plc = station.plc
+    return await glance(link, TAG_SETS[plc.profile], plc.depth, plc.request_timeout_ms)
+
+
+def _screen(seen: Glance, before: TagValues, station: StationConfig) -> RenderableType:
+    plc = station.plc
+    return watch_screen(f"{station.station.name}: {plc.kind}", seen, before, TAG_SETS[plc.profile], plc.depth)
 
 
 async def _probe(args: argparse.Namespace, station: StationConfig, link: PlcLink) -> int:
@@ -177,7 +191,7 @@ async def _probe(args: argparse.Namespace, station: StationConfig, link: PlcLink
 
 def _put_report(report: ProbeReport, *, as_json: bool) -> None:
     if as_json:
-        _put_json(report.as_json())
+        put_json(report.as_json(), 2)
         return
     console = Console(markup=False)
     for part in probe_screen(report):
@@ -198,7 +212,8 @@ def _notices(link: PlcLink) -> tuple[str, ...]:
     return link.notices if isinstance(link, PlcTags) else ()
 
 
-def _put_json(content: object, indent: int | None = 2) -> None:
+def put_json(content: object, indent: int | None = None) -> None:
+    """One JSON value on standard output."""
     # ASCII only: whatever a part id holds, no terminal or code page trips over it.
     sys.stdout.write(json.dumps(content, indent=indent) + "\n")
     sys.stdout.flush()
@@ -211,5 +226,6 @@ def _put(text: str, out: Path | None) -> None:
         out.write_text(text, encoding="utf-8", newline="")
 
 
-def _in(milliseconds: float) -> Ns:
+def after(milliseconds: float) -> Ns:
+    """A deadline from now."""
     return Ns(time.monotonic_ns() + int(milliseconds * MS))

@@ -209,8 +209,8 @@ class TagServer:
 class FreezingProxy:
     """A TCP relay that can stop forwarding without closing anything: what a frozen PLC looks like."""
 
-    def __init__(self, target_port: int) -> None:
-        self._target = target_port
+    def __init__(self, target_port: int, port: int = 0) -> None:
+        self._target, self._wanted = target_port, port
         self._frozen = False
         self._held: list[tuple[asyncio.StreamWriter, bytes]] = []
         self.hung_up = asyncio.Event()
@@ -221,7 +221,7 @@ class FreezingProxy:
         self.port = 0
 
     async def __aenter__(self) -> FreezingProxy:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._wanted)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
