@@ -105,6 +105,11 @@ class _Compiler:
         yield f"    __slots__ = {tuple(member for member, _ in fields)!r}"
         makers = "".join(f"({member!r}, lambda: {self._start(kind)})," for member, kind in fields)
         yield f"    fields = ({makers})"
+        yield "    def take(self, other):"
+        for member, kind in fields:
+            value = f"other.{member}"
+            plainly = kind.name in _STARTS
+            yield f"        self.{member} = {value if plainly else f'assigned(self.{member}, {value})'}"
 
     def _function(self, unit: Unit) -> Iterator[str]:
         if unit.returns is None:
