@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -19,10 +18,6 @@ IEC_FILES = (
     "6_four_phase",
 )
 
-Change = Callable[[str], str]
-"""Rewrites one file's text, for a mutation or a variant."""
-
-
 def iec_texts() -> list[str]:
     """The IEC sources as they are delivered, with part ids that are numbers."""
     return [(BLOCKS / "iec" / f"{name}.st").read_text() for name in IEC_FILES]
@@ -37,7 +32,7 @@ def text_id_texts() -> list[str]:
 
 def logix_texts() -> list[str]:
     """The Rockwell variant as it is delivered."""
-    return [path.read_text() for path in sorted((BLOCKS / "rockwell").glob("*.st"))]
+    return [(BLOCKS / "rockwell" / f"{name}.st").read_text() for name in IEC_FILES]
 
 
 @cache
@@ -58,9 +53,9 @@ def logix() -> dict[str, Any]:
     return compiled(logix_texts(), Dialect.LOGIX)
 
 
-def mutated(before: str, after: str) -> dict[str, Any]:
-    """The IEC blocks of the sequence profile with one place changed, which must exist exactly once."""
-    texts = iec_texts()[:-1]
+def mutated(before: str, after: str, without: str) -> dict[str, Any]:
+    """The IEC blocks but those of one file, with one place changed, which must exist exactly once."""
+    texts = [written for name, written in zip(IEC_FILES, iec_texts(), strict=True) if name != without]
     places = [number for number, written in enumerate(texts) if before in written]
     assert len(places) == 1 and texts[places[0]].count(before) == 1, f"{before!r} is not there exactly once"
     texts[places[0]] = texts[places[0]].replace(before, after)
@@ -80,11 +75,11 @@ class BlockPlc:
         self._first = True
 
     def power_cycle(self, forgets: bool) -> None:
-        """Start the PLC again. forgets: its memory is as new, but for what is declared RETAIN (IEC); a Logix controller
-        keeps everything and has only the flag of its first scan."""
+        """Start the PLC again. forgets: its memory is as new, but for what is declared RETAIN. A Logix controller, which
+        knows no RETAIN, keeps everything and has only the flag of its first scan."""
         self._first = True
-        if forgets:
-            old = self.station
+        old = self.station
+        if forgets and old.retained:
             self.gate, self.station = self._names["FB_RejectGate"](), self._names[self._kind]()
             for name in old.retained:
                 setattr(self.station, name, getattr(old, name))
@@ -98,5 +93,5 @@ class BlockPlc:
                 setattr(block, name, value)
         self._first = False
         self.gate.scan(self.line)
-        self.tags.GateOutcome, self.tags.GateSeq = self.gate.GateOutcome, self.gate.GateSeq
         self.station.scan(self.tags, self.line)
+        self.tags.GateOutcome, self.tags.GateSeq = self.gate.GateOutcome, self.gate.GateSeq

@@ -122,7 +122,7 @@ class Duel:
     def step(self) -> None:
         """One scan. Raises Disagreement."""
         chance = self._chance
-        if chance.random() < 0.004:
+        if not self._starting and chance.random() < 0.004:
             self._plc.power_cycle(forgets=chance.random() < 0.5)
             self._note("power cycle")
             self._power_on()
