@@ -16,7 +16,9 @@ from loguru import logger
 
 from controller.clock import SystemClock
 from controller.config import CameraConfig, FolderCameraConfig, SimCameraConfig, StationConfig
+from controller.config_plc import EthernetIpPlcConfig, OpcUaPlcConfig
 from controller.drivers.camera.folder import FolderCamera
+from controller.drivers.plc.ethernet_ip import EthernetIpPlc, EthernetIpPlcSettings
 from controller.drivers.plc.opcua import OpcUaPlc, OpcUaPlcSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
@@ -281,21 +283,41 @@ def _camera(config: CameraConfig) -> Camera:
 
 def _link(config: StationConfig) -> PlcLink:
     plc = config.plc
-    return OpcUaPlc(
-        OpcUaPlcSettings(
-            endpoint=plc.endpoint,
-            depth=plc.depth,
-            pattern=plc.tags.pattern,
-            overrides=plc.tags.overrides,
-            trigger=plc.trigger,
-            poll_ms=plc.poll_ms,
-            publishing_ms=plc.publishing_ms,
-            request_timeout_ms=plc.request_timeout_ms,
-            part_id=plc.part_id,
-            modulus=plc.sequence_modulus,
-            profile=plc.profile,
-        )
-    )
+    match plc:
+        case OpcUaPlcConfig():
+            return OpcUaPlc(
+                OpcUaPlcSettings(
+                    endpoint=plc.endpoint,
+                    depth=plc.depth,
+                    pattern=plc.tags.pattern,
+                    overrides=plc.tags.overrides,
+                    trigger=plc.trigger,
+                    poll_ms=plc.poll_ms,
+                    publishing_ms=plc.publishing_ms,
+                    request_timeout_ms=plc.request_timeout_ms,
+                    part_id=plc.part_id,
+                    modulus=plc.sequence_modulus,
+                    profile=plc.profile,
+                )
+            )
+        case EthernetIpPlcConfig():
+            return EthernetIpPlc(
+                EthernetIpPlcSettings(
+                    address=plc.address,
+                    route=plc.route,
+                    depth=plc.depth,
+                    pattern=plc.tags.pattern,
+                    overrides=plc.tags.overrides,
+                    poll_ms=plc.poll_ms,
+                    request_timeout_ms=plc.request_timeout_ms,
+                    part_id=plc.part_id,
+                    modulus=plc.sequence_modulus,
+                    profile=plc.profile,
+                    on_start=partial(raise_thread, config.station.process_priority),
+                )
+            )
+        case _:
+            assert_never(plc)
 
 
 def _timing(config: StationConfig) -> PlcTiming:

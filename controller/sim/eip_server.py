@@ -44,7 +44,7 @@ class CipDevice(Protocol):
     """What stands behind the port."""
 
     def serve(self, service: int, path: bytes, content: bytes, room: int) -> tuple[int, bytes]:
-        """One service on one object; general status and reply, which must not be longer than `room`. Raises CipFault."""
+        """One service on one object: general status and a reply of at most `room` bytes. Raises CipFault."""
         ...
 
 
@@ -74,7 +74,7 @@ def serve_message(device: CipDevice, message: bytes, room: int) -> bytes:
 
 
 class EipServer:
-    """Listens and serves one device. Event loop thread only. large_messages: whether 4,000-byte connections are granted."""
+    """Listens and serves one device. Event loop thread only. large_messages: connections may exceed 500 bytes."""
 
     def __init__(self, device: CipDevice, *, large_messages: bool = True) -> None:
         self.device, self.large_messages = device, large_messages

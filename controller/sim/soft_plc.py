@@ -254,7 +254,11 @@ def tag_server(settings: SoftPlcSettings, declared: list[DeclaredTag], on_writte
             from controller.sim.opcua_tags import OpcUaTags
 
             return OpcUaTags(settings.host, settings.port, declared, on_written)
-        case "ethernet-ip" | "modbus":
+        case "ethernet-ip":
+            from controller.sim.logix_tags import LogixTags
+
+            return LogixTags(settings.host, settings.port, declared, on_written)
+        case "modbus":
             raise NotImplementedError(settings.protocol)
         case _:
             assert_never(settings.protocol)
