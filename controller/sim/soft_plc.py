@@ -136,12 +136,16 @@ class SoftPlc:
         )
         if not schedule:
             return
-        await self._start.wait()
-        start_ns = time.monotonic_ns()
-        if self._settings.belt is not None:
+        if self._settings.belt is None:
+            await self._start.wait()
+            start_ns = time.monotonic_ns()
+        else:
+            # Before the station comes: this import alone may hold the PLC up longer than the station waits for it.
             from controller.sim.belt import Belt
 
             with Belt.attach(self._settings.belt) as belt:
+                await self._start.wait()
+                start_ns = time.monotonic_ns()
                 belt.start(start_ns)
         self._post(cmd.LineStarted(start_ns))
         for number, offset in enumerate(schedule, start=1):
