@@ -65,6 +65,9 @@ class SoftPlc:
         self._tags.bind(server)
         self._tags.write_trigger_seq(self._settings.trigger_seq)
         self._scan()
+        if self._settings.belt is not None:
+            # Its import takes the time of many scans; at the line's start the station would lose its PLC.
+            import controller.sim.belt  # noqa: F401  # pyright: ignore[reportUnusedImport]
         # A collection over the server's address space would stop the PLC for tens of ms.
         gc.collect()
         gc.freeze()
@@ -136,16 +139,12 @@ class SoftPlc:
         )
         if not schedule:
             return
-        if self._settings.belt is None:
-            await self._start.wait()
-            start_ns = time.monotonic_ns()
-        else:
-            # Before the station comes: this import alone may hold the PLC up longer than the station waits for it.
+        await self._start.wait()
+        start_ns = time.monotonic_ns()
+        if self._settings.belt is not None:
             from controller.sim.belt import Belt
 
             with Belt.attach(self._settings.belt) as belt:
-                await self._start.wait()
-                start_ns = time.monotonic_ns()
                 belt.start(start_ns)
         self._post(cmd.LineStarted(start_ns))
         for number, offset in enumerate(schedule, start=1):

@@ -7,6 +7,7 @@ link after an error, as the port asks, and goes on reading.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from controller.drivers.plc.tags import SEQUENCE
 from controller.errors import DeviceError
 from controller.ports import PlcLink, PlcReading
-from tests.contract.test_plc_link import LogixRig, within
+from statemachines.vocabulary import MS, Ns
+from tests.contract.logix_rig import LogixRig
 
 HEAD = {name: tag.name for name, tag in SEQUENCE.head if tag.type.value == "DINT"}
 SLOT = {name: tag for name, tag in SEQUENCE.trigger}
@@ -36,6 +38,10 @@ STEPS = st.lists(
     min_size=4,
     max_size=24,
 )
+
+
+def within(milliseconds: float) -> Ns:
+    return Ns(time.monotonic_ns() + int(milliseconds * MS))
 
 
 class Trial:
