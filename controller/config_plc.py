@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from controller.config_opcua import OpcUaSecuritySection, OpcUaTagsSection
 from controller.strict import Strict
@@ -57,5 +57,28 @@ class OpcUaPlcConfig(PlcSection):
     security: OpcUaSecuritySection = OpcUaSecuritySection()
 
 
-PlcConfig = OpcUaPlcConfig
-"""Every kind; a union as soon as there are two."""
+class LogixTagsSection(Strict):
+    """[plc.tags] of a Logix controller: what each tag of the contract is called there."""
+
+    pattern: str = "Linegate.{tag}"
+    overrides: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_one(cls, value: str) -> str:
+        if ("{tag}" in value) == ("{flat}" in value):
+            raise ValueError("must contain {tag} for members of one structure, or {flat} for tags of their own")
+        return value
+
+
+class EthernetIpPlcConfig(PlcSection):
+    """[plc] kind = "ethernet_ip": a Logix controller."""
+
+    kind: Literal["ethernet_ip"]
+    address: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+(:\d{1,5})?$")]
+    route: Annotated[str, Field(pattern=r"^\d{1,3}$|^\w+/[\w.]+(/\w+/[\w.]+)*$")] = "0"
+    tags: LogixTagsSection = LogixTagsSection()
+
+
+PlcConfig = Annotated[OpcUaPlcConfig | EthernetIpPlcConfig, Field(discriminator="kind")]
+"""Every kind."""

@@ -52,6 +52,13 @@ endpoint = "{address}"
 [plc.tags]
 pattern = "ns=2;s=Linegate.{{tag}}"
 """,
+    "ethernet-ip": """\
+kind = "ethernet_ip"
+address = "{address}"
+
+[plc.tags]
+pattern = "Linegate.{{tag}}"
+""",
 }
 """What each protocol adds to [plc]; the soft PLC's own tag server has these tags at this address."""
 
