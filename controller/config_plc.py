@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from controller.config_opcua import OpcUaSecuritySection, OpcUaTagsSection
 from controller.strict import Strict
 
 
@@ -62,28 +63,15 @@ class PlcSection(Strict):
         return self
 
 
-class TagsSection(Strict):
-    """[plc.tags]: where each tag of the contract lies."""
-
-    pattern: str = "ns=2;s=Linegate.{tag}"
-    overrides: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("pattern")
-    @classmethod
-    def _has_tag(cls, value: str) -> str:
-        if "{tag}" not in value:
-            raise ValueError("must contain {tag}, which stands for the tag's name")
-        return value
-
-
 class OpcUaPlcConfig(PlcSection):
     """[plc] kind = "opcua"."""
 
     kind: Literal["opcua"]
-    endpoint: Annotated[str, Field(pattern=r"^opc\.tcp://[^\s/]+(/\S*)?$")]
+    endpoint: Annotated[str, Field(pattern=r"^opc\.tcp://[^\s/@]+(/\S*)?$")]
     trigger: Literal["poll", "subscribe"] = "poll"
     publishing_ms: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 10.0
-    tags: TagsSection = TagsSection()
+    tags: OpcUaTagsSection = OpcUaTagsSection()
+    security: OpcUaSecuritySection = OpcUaSecuritySection()
 
     @property
     def longest_between_reads_ms(self) -> float:
@@ -91,5 +79,28 @@ class OpcUaPlcConfig(PlcSection):
         return self.publishing_ms if self.trigger == "subscribe" else self.poll_ms
 
 
-PlcConfig = OpcUaPlcConfig
-"""Every kind; a union as soon as there are two."""
+class LogixTagsSection(Strict):
+    """[plc.tags] of a Logix controller: what each tag of the contract is called there."""
+
+    pattern: str = "Linegate.{tag}"
+    overrides: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_one(cls, value: str) -> str:
+        if ("{tag}" in value) == ("{flat}" in value):
+            raise ValueError("must contain {tag} for members of one structure, or {flat} for tags of their own")
+        return value
+
+
+class EthernetIpPlcConfig(PlcSection):
+    """[plc] kind = "ethernet_ip": a Logix controller."""
+
+    kind: Literal["ethernet_ip"]
+    address: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+(:\d{1,5})?$")]
+    route: Annotated[str, Field(pattern=r"^\d{1,3}$|^\w+/[\w.]+(/\w+/[\w.]+)*$")] = "0"
+    tags: LogixTagsSection = LogixTagsSection()
+
+
+PlcConfig = Annotated[OpcUaPlcConfig | EthernetIpPlcConfig, Field(discriminator="kind")]
+"""Every kind."""
