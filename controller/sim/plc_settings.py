@@ -8,7 +8,7 @@ from typing import Literal
 
 from controller.sim.conveyor import Encoder
 from controller.sim.plc_image import GateAction, ModeWord, PartId
-from controller.sim.plc_program import PlcSetup
+from controller.sim.plc_line import PlcSetup
 
 NAMESPACE = "urn:linegate:softplc"
 NAMESPACE_INDEX = 2
@@ -41,6 +41,7 @@ class SoftPlcSettings:
     start: the line runs as soon as the station can take parts, or on the command. belt: name of the shared belt that is
     told when the line starts. answer_limit_ms: from the trigger, what comes later counts as late even before the gate.
     clock_offset_ms: where PlcClockMs starts, to try its wrap. eject_ms: from the flap's movement to its sensor.
+    phase_ms, trigger_pulse_ms: of the four-phase profile, as `PlcSetup` says.
     plc_epoch must differ from that of the PLC's last start; trigger_seq is where its numbers go on.
     """
 
@@ -73,6 +74,8 @@ class SoftPlcSettings:
     trigger_seq: int = 0
     clock_offset_ms: int = 0
     live_every_ms: float = 250.0
+    phase_ms: int = 500
+    trigger_pulse_ms: int | None = None
 
     def __post_init__(self) -> None:
         if self.depth not in DEPTHS:
@@ -99,4 +102,6 @@ class SoftPlcSettings:
             verify_ms=self.verify_ms,
             resting=self.resting,
             auto_acknowledge_ms=self.auto_acknowledge_ms,
+            phase_ms=self.phase_ms,
+            trigger_pulse_ms=self.trigger_pulse_ms,
         )

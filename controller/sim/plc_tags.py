@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from controller.sim.plc_image import PartId, ResultBlock, StationImage, TriggerBlock, ring_slot
-from controller.sim.plc_program import PlcOutputs
+from controller.sim.plc_line import PlcOutputs
 
 _HEAD_WORDS = [
     "PlcClockMs",

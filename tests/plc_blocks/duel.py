@@ -24,7 +24,8 @@ from controller.sim.plc_image import (
     result_check,
     ring_slot,
 )
-from controller.sim.plc_program import PlcOutputs, PlcProgram, PlcSetup, Sensors
+from controller.sim.plc_line import PlcOutputs, PlcSetup, Sensors
+from controller.sim.plc_program import PlcProgram
 from tests.plc_blocks.blocks import BlockPlc
 
 DEPTH = 8
