@@ -16,7 +16,11 @@ from loguru import logger
 
 from controller.clock import SystemClock
 from controller.config import CameraConfig, FolderCameraConfig, SimCameraConfig, StationConfig
+from controller.config_plc import ModbusPlcConfig, OpcUaPlcConfig
 from controller.drivers.camera.folder import FolderCamera
+from controller.drivers.plc.modbus import ModbusPlc, ModbusPlcSettings
+from controller.drivers.plc.modbus_layout import RegisterMap
+from controller.drivers.plc.modbus_server import ModbusServerPlc, ModbusServerSettings
 from controller.drivers.plc.opcua import OpcUaPlc, OpcUaPlcSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
@@ -280,7 +284,16 @@ def _camera(config: CameraConfig) -> Camera:
 
 
 def _link(config: StationConfig) -> PlcLink:
-    plc = config.plc
+    match config.plc:
+        case OpcUaPlcConfig():
+            return _opcua(config.plc)
+        case ModbusPlcConfig():
+            return _modbus(config.plc)
+        case _:
+            assert_never(config.plc)
+
+
+def _opcua(plc: OpcUaPlcConfig) -> PlcLink:
     return OpcUaPlc(
         OpcUaPlcSettings(
             endpoint=plc.endpoint,
@@ -294,6 +307,33 @@ def _link(config: StationConfig) -> PlcLink:
             part_id=plc.part_id,
             modulus=plc.sequence_modulus,
             profile=plc.profile,
+        )
+    )
+
+
+def _modbus(plc: ModbusPlcConfig) -> PlcLink:
+    area = plc.registers
+    registers = RegisterMap(
+        plc_to_station=area.plc_to_station,
+        station_to_plc=area.station_to_plc,
+        word_order=area.word_order,
+        string_order=area.string_order,
+        part_id=plc.part_id,
+        part_id_chars=area.part_id_chars,
+        depth=plc.depth,
+        profile=plc.profile,
+    )
+    if plc.role == "client":
+        return ModbusPlc(ModbusPlcSettings(plc.host, plc.port, plc.unit_id, registers, plc.poll_ms))
+    return ModbusServerPlc(
+        ModbusServerSettings(
+            host=plc.host,
+            port=plc.port,
+            unit=plc.unit_id,
+            masters=plc.masters,
+            registers=registers,
+            plc_lost_ms=plc.plc_lost_ms,
+            plc_delay_ms=plc.plc_delay_ms,
         )
     )
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from controller.sim.plc_tags import DeclaredTag, TagKind
 
-PLC_AREA, STATION_AREA = 0, 1000
-"""First registers, counted from 0, of what the PLC writes and of what the station writes."""
+PLC_AREA, STATION_AREA, PRIVATE_AREA = 0, 1000, 5000
+"""First registers, counted from 0, of what the PLC writes, of what the station writes, and of what concerns neither
+(ResultAckSeq, which only rings of depth 1 know)."""
 TEXT_REGISTERS = 8
 
 _SEQUENCE_HEAD = """TriggerSeq PlcClockMs SessionAck Enable ModeCeiling PlcEpoch FaultReset RecipeRequest
@@ -43,7 +44,7 @@ class Spot:
 
 
 def register_map(declared: Sequence[DeclaredTag]) -> dict[str, Spot]:
-    """Every declared tag's spot by name, in address order. Raises KeyError for a tag that the table does not have."""
+    """Every declared tag's spot by name, in address order."""
     tags = {tag.name: tag for tag in declared}
     sequence = "TriggerSeq" in tags
     slots = range(sum(name.endswith("].ResultSeq") for name in tags))
@@ -54,9 +55,10 @@ def register_map(declared: Sequence[DeclaredTag]) -> dict[str, Spot]:
     else:
         plc = _FOUR_PHASE_PLC.split()
         station = [*_FOUR_PHASE_STATION.split(), *(f"Result.{name}" for name in (*_RESULT.split(), "TriggerId"))]
+    private = [name for name in tags if name not in {*plc, *station}]
     return {
         spot.tag.name: spot
-        for start, names in ((PLC_AREA, plc), (STATION_AREA, station))
+        for start, names in ((PLC_AREA, plc), (STATION_AREA, station), (PRIVATE_AREA, private))
         for spot in _spots(start, (tags[name] for name in names))
     }
 

@@ -13,7 +13,7 @@ from typing import Any
 from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusTcpClient
 
-from controller.sim.modbus_map import Memory, Spot, register_map
+from controller.sim.modbus_map import PRIVATE_AREA, Memory, Spot, register_map
 from controller.sim.plc_settings import free_port
 from controller.sim.plc_tags import EMPTY, DeclaredTag
 
@@ -61,7 +61,7 @@ class ModbusMaster:
         self._due = asyncio.Event()
         spots = register_map(declared).values()
         self._cells = {spot.tag.name: MasterCell(EMPTY[spot.tag.kind], self._due.set) for spot in spots}
-        outward = [spot for spot in spots if not spot.tag.writable]
+        outward = [spot for spot in spots if not spot.tag.writable and spot.first < PRIVATE_AREA]
         self._head = [spot for spot in outward if not spot.tag.name.startswith("Trigger[")]
         self._slots = _grouped([spot for spot in outward if spot.tag.name.startswith("Trigger[")])
         self._reads = _packed(_grouped([spot for spot in spots if spot.tag.writable]))
