@@ -50,7 +50,7 @@ class ModbusTags:
         self._spots = register_map(declared)
         size = max(spot.first + spot.size for spot in self._spots.values())
         self._registers = [0] * size
-        self._covering = {
+        self._covering: dict[int, str] = {
             register: spot.tag.name
             for spot in self._spots.values()
             if spot.tag.writable
@@ -84,6 +84,10 @@ class ModbusTags:
         """One tag."""
         return self._cells[name]
 
+    def protect(self, name: str) -> None:
+        """From now on nobody may write this tag."""
+        self._covering = {register: tag for register, tag in self._covering.items() if tag != name}
+
     async def _accessed(
         self,
         _function: int,
@@ -97,15 +101,15 @@ class ModbusTags:
         if written is None:
             served[address - start : address - start + count] = self._registers[address : address + count]
             return None
+        names = [self._covering.get(register) for register in range(address, address + count)]
+        if None in names:
+            return ExcCodes.ILLEGAL_ADDRESS
         self._registers[address : address + count] = [int(register) for register in written]
         # In address order, each tag once.
-        for name in dict.fromkeys(self._covering[register] for register in range(address, address + count)):
+        for name in dict.fromkeys(filter(None, names)):
             self._on_written(name)
         return None
 
 
 def _areas(spots: Iterable[Spot]) -> list[SimData]:
-    return [
-        SimData(spot.first, count=spot.size, datatype=DataType.REGISTERS, readonly=not spot.tag.writable)
-        for spot in spots
-    ]
+    return [SimData(spot.first, count=spot.size, datatype=DataType.REGISTERS) for spot in spots]

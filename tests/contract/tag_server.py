@@ -165,11 +165,12 @@ class TagServer:
 
 
 class FreezingProxy:
-    """A TCP relay that can stop forwarding without closing anything: what a frozen PLC looks like."""
+    """A TCP relay that can hold everything back without closing anything: what a frozen PLC looks like."""
 
     def __init__(self, target_port: int) -> None:
         self._target = target_port
         self._frozen = False
+        self._held: dict[asyncio.StreamWriter, bytearray] = {}
         self.hung_up = asyncio.Event()
         """Set once the station has closed a connection."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -203,8 +204,16 @@ class FreezingProxy:
         return f"opc.tcp://127.0.0.1:{self.port}"
 
     def freeze(self) -> None:
-        """From now on nothing is forwarded, in either direction."""
+        """From now on nothing is forwarded, in either direction, and nothing is lost."""
         self._frozen = True
+
+    def thaw(self) -> None:
+        """Go on, with what was held back first."""
+        self._frozen = False
+        for sink, held in self._held.items():
+            if not sink.is_closing():
+                sink.write(bytes(held))
+            held.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
@@ -217,9 +226,12 @@ class FreezingProxy:
                 task.add_done_callback(lambda _: self.hung_up.set())
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        held = self._held.setdefault(sink, bytearray())
         with suppress(OSError):
             while data := await source.read(65536):
-                if not self._frozen:
+                if self._frozen:
+                    held += data
+                else:
                     sink.write(data)
                     await sink.drain()
             sink.close()

@@ -22,7 +22,7 @@ from pymodbus.pdu.register_message import (
     WriteMultipleRegistersResponse,
 )
 
-from controller.errors import DeviceRefused, DeviceTimeout, DeviceUnavailable
+from controller.errors import DeviceError, DeviceRefused, DeviceTimeout, DeviceUnavailable
 from statemachines.vocabulary import Ns
 
 _NEVER_S = 3600.0
@@ -65,7 +65,8 @@ class Channel:
         )
         self._turn = asyncio.Lock()
         self._limits: set[asyncio.Timeout] = set()
-        self._gone = "not connected"
+        self._gone: type[DeviceError] | None = DeviceUnavailable
+        self._why = "not connected"
 
     async def open(self, deadline: Ns) -> None:
         """Connect. Raises DeviceUnavailable or DeviceTimeout."""
@@ -76,7 +77,7 @@ class Channel:
             raise DeviceTimeout(self._name, "no connection in time") from error
         if not connected:
             raise DeviceUnavailable(self._name, "cannot be reached: check host, port and cable")
-        self._gone = ""
+        self._gone = None
 
     async def read(self, address: int, count: int, deadline: Ns) -> Sequence[int]:
         """FC3: `count` registers. Raises Refusal, else DeviceError and the connection is closed."""
@@ -94,9 +95,9 @@ class Channel:
         if not echoed or (reply.address, reply.count) != (address, len(registers)):
             raise self._nonsense(f"{len(registers)} registers from {address} were written", reply)
 
-    def close(self, why: str = "the connection was closed") -> None:
-        """Drop the connection at once; what waits for a reply fails. Never raises."""
-        self._lose(why)
+    def close(self, error: type[DeviceError] = DeviceUnavailable, why: str = "the connection was closed") -> None:
+        """Drop the connection at once; what waits for a reply, and whatever is asked for later, fails. Never raises."""
+        self._lose(error, why)
         transport = self._client.ctx.transport
         self._client.close()
         if isinstance(transport, asyncio.WriteTransport):
@@ -110,13 +111,14 @@ class Channel:
             async with limit:
                 self._limits.add(limit)
                 async with self._turn:
-                    if self._gone:
-                        raise DeviceUnavailable(self._name, self._gone)
+                    if self._gone is not None:
+                        raise self._gone(self._name, self._why)
                     reply: ModbusPDU = await self._client.execute(False, request)
             answered = True
         except TimeoutError as error:
-            if self._gone:
-                raise DeviceUnavailable(self._name, self._gone) from error
+            if self._gone is not None:
+                raise self._gone(self._name, self._why) from error
+            self.close(DeviceTimeout, "an earlier request got no reply")
             late_ms = (time.monotonic_ns() - deadline) / 1e6
             raise DeviceTimeout(self._name, f"no reply by the deadline ({late_ms:.0f} ms ago)") from error
         except ModbusException as error:
@@ -124,7 +126,7 @@ class Channel:
         finally:
             self._limits.discard(limit)
             if not answered:
-                self.close("an earlier request got no reply")
+                self.close(DeviceUnavailable, "an earlier request was given up")
         if reply.transaction_id != request.transaction_id:
             raise self._nonsense("a reply must carry its request's transaction id", reply)
         if reply.isError():
@@ -132,16 +134,17 @@ class Channel:
         return reply
 
     def _nonsense(self, wanted: str, reply: ModbusPDU) -> DeviceRefused:
-        self.close("the device answered nonsense")
+        self.close(DeviceRefused, "the device answered nonsense")
         return DeviceRefused(self._name, f"{wanted}, the reply was {reply}")
 
     def _traced(self, connected: bool) -> None:
         """pymodbus lets a request wait for its time-out when the connection breaks; end it at once."""
         if not connected:
-            self._lose("the connection broke")
+            self._lose(DeviceUnavailable, "the connection broke")
 
-    def _lose(self, why: str) -> None:
-        self._gone = self._gone or why
+    def _lose(self, error: type[DeviceError], why: str) -> None:
+        if self._gone is None:
+            self._gone, self._why = error, why
         now = asyncio.get_running_loop().time()
         for limit in self._limits:
             with suppress(RuntimeError):  # expiring or done already

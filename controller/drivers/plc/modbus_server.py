@@ -53,6 +53,7 @@ class ModbusServerPlc:
         self._tags = TAG_SETS[settings.registers.profile]
         self._layout = layout(settings.registers)
         self._status = {place.name: place for place in self._layout.status}
+        self._places = {place.name: place for place in (*self._layout.from_plc, *self._layout.to_plc)}
         self._device = f"Modbus master at {settings.host}:{settings.port}"
         self._silence_ns = int(2 * settings.plc_lost_ms * MS)
         self._listener: Listener | None = None
@@ -64,6 +65,12 @@ class ModbusServerPlc:
     def port(self) -> int:
         """Where it listens; 0 while it does not."""
         return 0 if self._listener is None else self._listener.port
+
+    def peek(self, name: str) -> TagValue:
+        """What a master would find in a tag now, by full name. Raises DeviceUnavailable while not connected."""
+        if self._served is None:
+            raise DeviceUnavailable(self._device, "not connected")
+        return self._served.value(self._places[name])
 
     async def connect(self, deadline: Ns) -> None:
         """Listen, all registers 0, and wait for a master that writes PlcClockMs.
@@ -86,7 +93,7 @@ class ModbusServerPlc:
             connected = True
         except TimeoutError as error:
             found = f"{len(listener.connections)} connected, {served.writes} writes"
-            why = f"no master wrote PlcClockMs ({self._clock.title}) yet; {found}"
+            why = f"no master wrote PlcClockMs ({self._places['PlcClockMs'].title}) yet; {found}"
             raise DeviceUnavailable(self._device, why) from error
         finally:
             if not connected:
@@ -151,10 +158,6 @@ class ModbusServerPlc:
         listener, self._listener, self._served = self._listener, None, None
         if listener is not None:
             listener.close()
-
-    @property
-    def _clock(self) -> Place:
-        return next(place for _, place in self._layout.head if place.tag.name == "PlcClockMs")
 
     async def _written(self, served: ServedRegisters, until: int) -> None:
         """Return with the next write of a master, or at `until`. Always gives way to other tasks once."""
