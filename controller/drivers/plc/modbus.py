@@ -7,6 +7,7 @@ dropped after any error, by whoever calls: this driver never reconnects by itsel
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -129,6 +130,8 @@ class ModbusPlc:
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close()
+            # The socket itself closes in the loop's next turn.
+            await asyncio.sleep(0)
 
     async def _read_once(self, channel: Channel, plan: _ReadPlan, deadline: Ns) -> PlcReading:
         sent_at = Ns(time.monotonic_ns())

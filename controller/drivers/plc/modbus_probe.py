@@ -32,9 +32,9 @@ class Probe:
 
     async def run(self, deadline: Ns) -> None:
         """Raises ConfigError for what can never work, DeviceError for what does not work now."""
-        started_ns, clock = time.monotonic_ns(), await self._clock(deadline)
         for run in runs(self._layout.from_plc, READ_LIMIT):
             self._check_bits(run, await self._read(run, deadline))
+        started_ns, clock = time.monotonic_ns(), await self._clock(deadline)
         for run in runs(self._layout.to_plc, WRITE_LIMIT):
             registers = await self._read(run, deadline)
             await self._write_back(run, registers, deadline)

@@ -158,6 +158,8 @@ class ModbusServerPlc:
         listener, self._listener, self._served = self._listener, None, None
         if listener is not None:
             listener.close()
+            # The sockets themselves close in the loop's next turn.
+            await asyncio.sleep(0)
 
     async def _written(self, served: ServedRegisters, until: int) -> None:
         """Return with the next write of a master, or at `until`. Always gives way to other tasks once."""
