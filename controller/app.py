@@ -15,7 +15,7 @@ from typing import assert_never
 from loguru import logger
 
 from controller.clock import SystemClock
-from controller.config import CameraConfig, FolderCameraConfig, SimCameraConfig, StationConfig
+from controller.config import CameraConfig, FolderCameraConfig, GenicamCameraConfig, SimCameraConfig, StationConfig
 from controller.config_plc import ModbusPlcConfig, OpcUaPlcConfig
 from controller.drivers.camera.folder import FolderCamera
 from controller.drivers.plc.modbus import ModbusPlc, ModbusPlcSettings
@@ -80,7 +80,7 @@ class StationProcess:
         self._recipes = FolderRecipeBook(config)
         priority = config.station.process_priority
         self._lane = InferenceLane(on_start=partial(raise_thread, priority))
-        self._cameras = {camera.name: _camera(camera) for camera in config.cameras}
+        self._cameras = {camera.name: open_camera(camera) for camera in config.cameras}
         self._journal = SqliteJournal(
             config.journal_path,
             self._committed,
@@ -265,7 +265,8 @@ def _initial(config: StationConfig, latch: FileLatch, now: Ns) -> Station:
     )
 
 
-def _camera(config: CameraConfig) -> Camera:
+def open_camera(config: CameraConfig) -> Camera:
+    """The camera that a section of station.toml describes, not opened yet."""
     match config:
         case FolderCameraConfig():
             return FolderCamera(
@@ -277,10 +278,34 @@ def _camera(config: CameraConfig) -> Camera:
                 seed=config.seed,
                 colour=config.colour,
             )
+        case GenicamCameraConfig():
+            return _genicam(config)
         case SimCameraConfig():
             return SimCamera(config.belt, config.exposure_us, name=config.name)
         case _:
             assert_never(config)
+
+
+def _genicam(config: GenicamCameraConfig) -> Camera:
+    try:
+        from controller.drivers.camera.genicam import GenicamCamera
+        from controller.drivers.camera.genicam_messages import GenicamSettings
+    except ImportError as error:
+        cure = f"needs the extra genicam: pip install linegate[genicam] ({error})"
+        raise ConfigError("station.toml", f"cameras.{config.name}.kind", config.kind, cure) from error
+    return GenicamCamera(
+        GenicamSettings(
+            name=config.name,
+            producer=str(config.producer),
+            device=config.device,
+            acquisition=config.acquisition,
+            trigger_source=config.trigger_source,
+            features=dict(config.features),
+            buffers=config.buffers,
+            pool=config.pool_frames,
+            largest=round(config.largest_mb * 1_000_000),
+        )
+    )
 
 
 def _link(config: StationConfig) -> PlcLink:
@@ -311,9 +336,10 @@ def _opcua(plc: OpcUaPlcConfig) -> PlcLink:
     )
 
 
-def _modbus(plc: ModbusPlcConfig) -> PlcLink:
+def modbus_registers(plc: ModbusPlcConfig) -> RegisterMap:
+    """What decides where each tag of a station lies."""
     area = plc.registers
-    registers = RegisterMap(
+    return RegisterMap(
         plc_to_station=area.plc_to_station,
         station_to_plc=area.station_to_plc,
         word_order=area.word_order,
@@ -323,6 +349,10 @@ def _modbus(plc: ModbusPlcConfig) -> PlcLink:
         depth=plc.depth,
         profile=plc.profile,
     )
+
+
+def _modbus(plc: ModbusPlcConfig) -> PlcLink:
+    registers = modbus_registers(plc)
     if plc.role == "client":
         return ModbusPlc(ModbusPlcSettings(plc.host, plc.port, plc.unit_id, registers, plc.poll_ms))
     return ModbusServerPlc(
