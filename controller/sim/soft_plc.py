@@ -262,7 +262,13 @@ def tag_server(settings: SoftPlcSettings, declared: list[DeclaredTag], on_writte
 
             return LogixTags(settings.host, settings.port, declared, on_written)
         case "modbus":
-            raise NotImplementedError(settings.protocol)
+            from controller.sim.modbus_tags import ModbusTags
+
+            return ModbusTags(settings.host, settings.port, declared, on_written)
+        case "modbus-server":
+            from controller.sim.modbus_master import ModbusMaster
+
+            return ModbusMaster(settings.host, settings.port, declared, on_written)
         case _:
             assert_never(settings.protocol)
 
