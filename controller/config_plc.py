@@ -26,17 +26,34 @@ class PlcSection(Strict):
     sequence_modulus: Annotated[int, Field(ge=128, le=2**30)] = 2**30
     fault_reset_from_plc: bool = False
     part_id: Literal["int", "string"] = "int"
+    phase_timeout_ms: Annotated[int, Field(ge=50, le=60_000)] = 1000
+    trigger_pulse_ms: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] | None = None
+
+    @property
+    def queued(self) -> bool:
+        """Results wait for the PLC one after the other; without rings no slot can be half written."""
+        return self.profile == "four-phase"
+
+    @property
+    def longest_between_reads_ms(self) -> float:
+        """How far apart two reads may regularly lie."""
+        return self.poll_ms
 
     @model_validator(mode="before")
     @classmethod
     def _default_in_flight(cls, content: Any) -> Any:
-        if isinstance(content, dict) and "max_in_flight" not in content and isinstance(content.get("depth"), int):
-            return {**content, "max_in_flight": content["depth"] - 1}
-        return content
+        if not isinstance(content, dict) or "max_in_flight" in content or not isinstance(content.get("depth", 8), int):
+            return content
+        queued = content.get("profile") == "four-phase"
+        return {**content, "max_in_flight": content.get("depth", 8) - (0 if queued else 1)}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.max_in_flight > self.depth - 1:
+        if self.trigger_pulse_ms is not None and not self.queued:
+            raise ValueError('trigger_pulse_ms belongs to profile = "four-phase": remove it, TriggerSeq is no pulse')
+        if self.queued and self.max_in_flight > self.depth:
+            raise ValueError(f"max_in_flight must be at most depth = {self.depth}, the results that may wait")
+        if not self.queued and self.max_in_flight > self.depth - 1:
             raise ValueError(
                 f"max_in_flight must be at most depth - 1 = {self.depth - 1}: slot n + 1 may be half written"
             )
@@ -56,6 +73,11 @@ class OpcUaPlcConfig(PlcSection):
     publishing_ms: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 10.0
     tags: OpcUaTagsSection = OpcUaTagsSection()
     security: OpcUaSecuritySection = OpcUaSecuritySection()
+
+    @property
+    def longest_between_reads_ms(self) -> float:
+        """A subscription reports a change after the publishing interval."""
+        return self.publishing_ms if self.trigger == "subscribe" else self.poll_ms
 
 
 class LogixTagsSection(Strict):
