@@ -62,7 +62,7 @@ BROKEN = [
     *((STATION, PATTERN, f"{PATTERN}\n[plc.security]\n{lines}", *found) for lines, found in SECURITY),
     (STATION, "opc.tcp://127", "opc.tcp://me:secret@127", "plc.endpoint", "me:secret", "pattern"),
     (STATION, 'kind = "opcua"', 'kind = "profinet"', "plc.kind", "profinet", "opcua"),
-    (STATION, 'kind = "sim"', 'kind = "webcam"', "cameras.0", "station.toml", "folder"),
+    (STATION, 'kind = "sim"', 'kind = "webcam"', "cameras.0.kind", "webcam", "folder"),
     (STATION, 'belt = "b"', 'belt = ""', "cameras.0.belt", "", "at least 1"),
     (STATION, "budget_mb = 10", "budget_mb = 0", "images.budget_mb", "0", "greater than or equal to 1"),
     (STATION, "budget_mb = 10", "budget_mb = 999999999999", "images.budget_mb", "999999999999", "free on that disk"),
