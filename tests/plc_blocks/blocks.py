@@ -18,6 +18,7 @@ IEC_FILES = (
     "6_four_phase",
 )
 
+
 def iec_texts() -> list[str]:
     """The IEC sources as they are delivered, with part ids that are numbers."""
     return [(BLOCKS / "iec" / f"{name}.st").read_text() for name in IEC_FILES]
@@ -75,8 +76,8 @@ class BlockPlc:
         self._first = True
 
     def power_cycle(self, forgets: bool) -> None:
-        """Start the PLC again. forgets: its memory is as new, but for what is declared RETAIN. A Logix controller, which
-        knows no RETAIN, keeps everything and has only the flag of its first scan."""
+        """Start the PLC again. forgets: its memory is as new, but for what is declared RETAIN. A Logix controller
+        knows no RETAIN: it keeps everything and has only the flag of its first scan."""
         self._first = True
         old = self.station
         if forgets and old.retained:

@@ -136,9 +136,11 @@ class Duel:
         self._plc.tags.RecipeAckSeq, self._plc.tags.RecipeStatus = image.recipe_ack_seq, image.recipe_status
         for slot, block in zip(self._plc.tags.Result, image.results, strict=True):
             _write(slot, block)
+        on_belt = list(self._simulator.register)
         outputs = self._simulated()
         self._scan_blocks()
         self._account(outputs)
+        self._counts["Missing"] += sum(part.passed and part.seq != 0 and part.action is None for part in on_belt)
         self._compare(outputs)
 
     def _power_on(self) -> None:
@@ -392,8 +394,7 @@ class Duel:
             [(p.part_id, p.seq, p.entered_at, p.fallback, p.action) for p in self._simulator.register],
         )
         for name, _ in plc.line.Counts.fields:
-            if name != "Missing":
-                self._same(f"count {name}", getattr(plc.line.Counts, name), self._counts[name])
+            self._same(f"count {name}", getattr(plc.line.Counts, name), self._counts[name])
 
     def _same(self, what: str, block: object, simulator: object) -> None:
         if block != simulator:

@@ -151,7 +151,12 @@ class FourPhaseStation:
     def _write(self, block: ResultBlock, check: int) -> None:
         result = self._tags.Result
         result.PartIdEcho, result.EpochEcho, result.SessionId = block.part_id_echo, block.epoch_echo, block.session_id
-        result.Action, result.Verdict, result.Reason, result.Mode = block.action, block.verdict, block.reason, block.mode
+        result.Action, result.Verdict, result.Reason, result.Mode = (
+            block.action,
+            block.verdict,
+            block.reason,
+            block.mode,
+        )
         result.LatencyUs, result.Check = block.latency_us, check
         result.TriggerId = block.result_seq
 
@@ -181,7 +186,7 @@ class FourPhaseLine:
 
     def scan(self, part: int | None = None, enable: bool = True) -> None:
         """part: id of a part whose photo eye rises in this scan."""
-        tags, line = self.plc.tags, self.plc.line
+        line = self.plc.line
         self._now += self._scan_ms
         self._position = to_dint(self._position + COUNTS_PER_SCAN)
         while self._next_poll <= self._now:

@@ -1,8 +1,8 @@
 """The blocks of the sequence profile against the simulated PLC, which was written from the contract on its own.
 
 Where the two must differ, the traces stay away: the simulated PLC remembers 256 parts past the gate and its shift
-register has no end; the blocks hold 64. Its line stop may acknowledge itself, the blocks' never does. Its parts may come
-several in one scan, before one photo eye they cannot.
+register has no end; the blocks hold 64. Its line stop may acknowledge itself, the blocks' never does. Several of its
+parts may come in one scan; before one photo eye they cannot.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ MUTATIONS = {
     "mode ignored": ("(Copy.Mode >= RequiredMode)", "(Copy.Mode >= 0)"),
     "acts in shadow": ("IF (Copy.Mode <= 1) OR (ModeCeiling <= 1) THEN", "IF Copy.Mode <= 1 THEN"),
     "latched after the gate": ("IF Line.Parts[Place].Passed THEN", "IF FALSE THEN"),
+    "an answer without an action passes": ("ELSIF Copy.Action = 0 THEN", "ELSIF FALSE THEN"),
+    "epoch of the last run": ("Number := LG_Next(Number := Last);", "Number := Last;"),
     "unknown action passes": ("    LG_Action := 3;", "    LG_Action := 1;"),
     "fallback not latched in shadow": ("IF ModeCeiling <= 1 THEN\n    LG_Fallback", "IF FALSE THEN\n    LG_Fallback"),
     "wrap of clock and encoder": ("ELSE\n        LG_Since := Half + 2147483647 + 1;\n    END_IF;\nELSE",
