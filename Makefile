@@ -38,6 +38,7 @@ docs: $(DEV)  ## generated pages
 	$(PY) -m statemachines.diagrams > docs/state-machines.md
 	$(PY) -m controller.status.address_space > docs/status-nodes.md
 	$(PY) -m controller.drivers.plc.modbus_table docs/modbus-registers.md
+	$(PY) -m tests.plc_blocks.logix
 
 clean:
 	rm -rf $(VENV) build

@@ -274,10 +274,13 @@ class PlcProgram:
         )
 
     def _effect(self, block: ResultBlock) -> GateAction:
-        """What an answer makes the gate do; in SHADOW nothing, whatever the block asks."""
+        """What an answer makes the gate do; in SHADOW nothing, whatever the block asks.
+
+        Outside SHADOW an answer without an action is no proof that the part is good.
+        """
         if min(block.mode, self.switches.mode_ceiling) <= ModeWord.SHADOW:
             return GateAction.NONE
-        return _action(block.action)
+        return _action(block.action) or GateAction.REJECT
 
     def _serve_gate(self, encoder: int, ejected: int, now_ms: int) -> tuple[list[Passage], int]:
         """Move the gate for parts that have arrived there. Returns passages that are certain, and movements begun."""
