@@ -16,10 +16,7 @@ from loguru import logger
 
 from controller.clock import SystemClock
 from controller.config import CameraConfig, FolderCameraConfig, GenicamCameraConfig, SimCameraConfig, StationConfig
-from controller.config_plc import EthernetIpPlcConfig, OpcUaPlcConfig
 from controller.drivers.camera.folder import FolderCamera
-from controller.drivers.plc.ethernet_ip import EthernetIpPlc, EthernetIpPlcSettings
-from controller.drivers.plc.opcua import OpcUaPlc, OpcUaPlcSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
 from controller.drivers.record.latch import FileLatch
@@ -28,7 +25,8 @@ from controller.exit_codes import CONFIG_ERROR, RESTART
 from controller.lane_watch import LaneWatch
 from controller.logs import set_up_logs
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
-from controller.ports import Camera, PlcLink
+from controller.plc_links import plc_link
+from controller.ports import Camera
 from controller.priority import raise_process, raise_thread
 from controller.recipe_book import FolderRecipeBook
 from controller.recipes import LoadedRecipe
@@ -113,7 +111,7 @@ class StationProcess:
                 asyncio.to_thread(self._open_records),
                 asyncio.to_thread(self._recipes.load, 0, self._config.station.initial_recipe),
             )
-            duty = PlcDuty(self._runtime, _link(self._config), _timing(self._config), Sessions(start_number))
+            duty = PlcDuty(self._runtime, plc_link(self._config), _timing(self._config), Sessions(start_number))
             self._duty = duty
             await self._serve(duty, recipe)
         finally:
@@ -304,45 +302,6 @@ def _genicam(config: GenicamCameraConfig) -> Camera:
             largest=round(config.largest_mb * 1_000_000),
         )
     )
-
-
-def _link(config: StationConfig) -> PlcLink:
-    plc = config.plc
-    match plc:
-        case OpcUaPlcConfig():
-            return OpcUaPlc(
-                OpcUaPlcSettings(
-                    endpoint=plc.endpoint,
-                    depth=plc.depth,
-                    pattern=plc.tags.pattern,
-                    overrides=plc.tags.overrides,
-                    trigger=plc.trigger,
-                    poll_ms=plc.poll_ms,
-                    publishing_ms=plc.publishing_ms,
-                    request_timeout_ms=plc.request_timeout_ms,
-                    part_id=plc.part_id,
-                    modulus=plc.sequence_modulus,
-                    profile=plc.profile,
-                )
-            )
-        case EthernetIpPlcConfig():
-            return EthernetIpPlc(
-                EthernetIpPlcSettings(
-                    address=plc.address,
-                    route=plc.route,
-                    depth=plc.depth,
-                    pattern=plc.tags.pattern,
-                    overrides=plc.tags.overrides,
-                    poll_ms=plc.poll_ms,
-                    request_timeout_ms=plc.request_timeout_ms,
-                    part_id=plc.part_id,
-                    modulus=plc.sequence_modulus,
-                    profile=plc.profile,
-                    on_start=partial(raise_thread, config.station.process_priority),
-                )
-            )
-        case _:
-            assert_never(plc)
 
 
 def _timing(config: StationConfig) -> PlcTiming:
