@@ -17,7 +17,7 @@ from controller.drivers.plc.modbus_layout import READ_LIMIT, WRITE_LIMIT, Place,
 from controller.drivers.plc.modbus_probe import Probe, refused_read, refused_write
 from controller.drivers.plc.modbus_torn import doubtful
 from controller.drivers.plc.pacing import Pace
-from controller.drivers.plc.tags import TAG_SETS, TagValue, answer_values
+from controller.drivers.plc.tags import TAG_SETS
 from controller.errors import DeviceRefused, DeviceUnavailable
 from controller.ports import PlcReading, StatusValue
 from statemachines.vocabulary import MS, Answer, Ns, PlcHead, TriggerSlot
@@ -57,7 +57,6 @@ class ModbusPlc:
         self._settings = settings
         self._tags = TAG_SETS[settings.registers.profile]
         self._layout = layout(settings.registers)
-        self._status = {place.name: place for place in self._layout.status}
         self._device = f"{settings.host}:{settings.port}"
         self._channel: Channel | None = None
         self._pace = Pace(int(settings.poll_ms * MS))
@@ -107,23 +106,24 @@ class ModbusPlc:
         the SessionId of a session that it never opened.
         """
         channel = self._connected()
-        packed: dict[Place, list[int]] = {}
-        for name, value in values.items():
-            place = self._status.get(name)
-            if place is None:
-                raise DeviceRefused(self._device, f"{name} is no tag that the station writes")
-            packed[place] = self._packed(place, value)
-        for run in runs(sorted(packed, key=lambda place: place.address), WRITE_LIMIT):
+        try:
+            packed = self._layout.packed_status(values)
+        except ValueError as error:
+            raise DeviceRefused(self._device, str(error)) from error
+        for run in runs(packed, WRITE_LIMIT):
             await self._write(channel, run, [packed[place] for place in run], deadline)
 
     async def write_answer(self, answer: Answer, deadline: Ns) -> None:
         """Write a result block, ResultSeq in a second request after the first succeeded."""
         channel = self._connected()
         deadline = Ns(max(deadline, time.monotonic_ns() + _FLOOR_NS))
-        *fields, seq = self._layout.results[self._tags.slot_of(answer.seq, self._settings.registers.depth)]
-        values = zip(fields, answer_values(answer), strict=True)
-        await self._write(channel, fields, [self._packed(place, value) for place, value in values], deadline)
-        await self._write(channel, (seq,), [self._packed(seq, answer.seq)], deadline)
+        index = self._tags.slot_of(answer.seq, self._settings.registers.depth)
+        try:
+            *fields, seq = self._layout.packed_answer(index, answer)
+        except ValueError as error:
+            raise DeviceRefused(self._device, str(error)) from error
+        for part in (fields, [seq]):
+            await self._write(channel, [place for place, _ in part], [packed for _, packed in part], deadline)
 
     async def close(self) -> None:
         """Drop the connection at once: never raises. Requests still in flight fail."""
@@ -166,12 +166,6 @@ class ModbusPlc:
             error = await refused_write(channel, self._device, run, packed, refusal, deadline)
             channel.close()
             raise error from refusal
-
-    def _packed(self, place: Place, value: TagValue) -> list[int]:
-        try:
-            return self._layout.words.pack(place.kind, value)
-        except ValueError as error:
-            raise DeviceRefused(self._device, f"{place.name} = {value!r} {error}") from error
 
     def _connected(self) -> Channel:
         if self._channel is None:

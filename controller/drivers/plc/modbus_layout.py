@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from controller.drivers.plc.modbus_words import Kind, Order, Words
-from controller.drivers.plc.tags import TAG_SETS, Profile, Tag, TagType
+from controller.drivers.plc.tags import TAG_SETS, Profile, Tag, TagType, TagValue, answer_values
 from controller.errors import ConfigError
+from statemachines.vocabulary import Answer
 
 READ_LIMIT = 125
 """Registers in one FC3 reply (Modbus Application Protocol V1.1b3, 6.3)."""
@@ -80,6 +81,24 @@ class Layout:
     def to_plc(self) -> tuple[Place, ...]:
         """What the station writes, in address order."""
         return (*self.status, *(place for slot in self.results for place in slot))
+
+    def packed_status(self, values: Mapping[str, TagValue]) -> dict[Place, list[int]]:
+        """Registers of some of the station's single tags, in address order. Raises ValueError, naming the tag."""
+        known = {place.name: place for place in self.status}
+        for name in values.keys() - known.keys():
+            raise ValueError(f"{name} is no tag that the station writes")
+        return {place: self._packed(place, values[name]) for name, place in known.items() if name in values}
+
+    def packed_answer(self, index: int, answer: Answer) -> list[tuple[Place, list[int]]]:
+        """Registers of a result slot, ResultSeq last. Raises ValueError, naming the tag."""
+        values = (*answer_values(answer), answer.seq)
+        return [(place, self._packed(place, value)) for place, value in zip(self.results[index], values, strict=True)]
+
+    def _packed(self, place: Place, value: TagValue) -> list[int]:
+        try:
+            return self.words.pack(place.kind, value)
+        except ValueError as error:
+            raise ValueError(f"{place.name} = {value!r} {error}") from error
 
 
 def layout(registers: RegisterMap) -> Layout:

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controller.drivers.plc.modbus_age import ArrivalClock
-from controller.drivers.plc.modbus_layout import Place, RegisterMap, layout
+from controller.drivers.plc.modbus_layout import RegisterMap, layout
 from controller.drivers.plc.modbus_listener import Listener
 from controller.drivers.plc.modbus_memory import ServedRegisters
-from controller.drivers.plc.tags import TAG_SETS, TagValue, answer_values
+from controller.drivers.plc.tags import TAG_SETS, TagValue
 from controller.errors import DeviceRefused, DeviceTimeout, DeviceUnavailable
 from controller.ports import PlcReading, StatusValue
 from statemachines.vocabulary import MS, Answer, Ns, PlcHead, TriggerSlot
@@ -52,7 +52,6 @@ class ModbusServerPlc:
         self._settings = settings
         self._tags = TAG_SETS[settings.registers.profile]
         self._layout = layout(settings.registers)
-        self._status = {place.name: place for place in self._layout.status}
         self._places = {place.name: place for place in (*self._layout.from_plc, *self._layout.to_plc)}
         self._device = f"Modbus master at {settings.host}:{settings.port}"
         self._silence_ns = int(2 * settings.plc_lost_ms * MS)
@@ -131,12 +130,10 @@ class ModbusServerPlc:
     async def write_status(self, values: Mapping[str, StatusValue], deadline: Ns) -> None:
         """Set single tags, all at once. A new SessionId empties the result ring: here it is ours to clear."""
         served = self._alive()
-        packed: dict[Place, list[int]] = {}
-        for name, value in values.items():
-            place = self._status.get(name)
-            if place is None:
-                raise DeviceRefused(self._device, f"{name} is no tag that the station writes")
-            packed[place] = self._packed(place, value)
+        try:
+            packed = self._layout.packed_status(values)
+        except ValueError as error:
+            raise DeviceRefused(self._device, str(error)) from error
         if "SessionId" in values and self._tags.rings:
             for place in (place for slot in self._layout.results for place in slot):
                 served.put(place, [0] * place.words)
@@ -146,11 +143,12 @@ class ModbusServerPlc:
     async def write_answer(self, answer: Answer, deadline: Ns) -> None:
         """Set a result block and its ResultSeq: no request of a master comes between the two."""
         served = self._alive()
-        slot = self._layout.results[self._tags.slot_of(answer.seq, self._settings.registers.depth)]
-        values = (*answer_values(answer), answer.seq)
-        for place, registers in [
-            (place, self._packed(place, value)) for place, value in zip(slot, values, strict=True)
-        ]:
+        index = self._tags.slot_of(answer.seq, self._settings.registers.depth)
+        try:
+            packed = self._layout.packed_answer(index, answer)
+        except ValueError as error:
+            raise DeviceRefused(self._device, str(error)) from error
+        for place, registers in packed:
             served.put(place, registers)
 
     async def close(self) -> None:
@@ -180,9 +178,3 @@ class ModbusServerPlc:
             if (at or self._connected_at) < silent_since:
                 raise DeviceTimeout(self._device, f"no master {done} {tag} for {self._silence_ns // MS} ms")
         return served
-
-    def _packed(self, place: Place, value: TagValue) -> list[int]:
-        try:
-            return self._layout.words.pack(place.kind, value)
-        except ValueError as error:
-            raise DeviceRefused(self._device, f"{place.name} = {value!r} {error}") from error
