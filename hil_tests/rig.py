@@ -127,6 +127,7 @@ class Rig:
             belt=self._belt_name if rate else None,
             gate_delay_ms=options.gate_delay_ms,
             resting=RESTING[options.mode],
+            recipe_id=RECIPE_IDS[options.product],
             plc_epoch=int(time.time()) & 0x3FFFFFFF,
             trigger_seq=FIRST_SEQ,
             live_every_ms=20,

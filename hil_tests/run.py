@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from controller.errors import DeviceError
 from controller.sim.tally import PartTally
@@ -83,15 +84,11 @@ def fits(fault: Fault, rig: RigFile) -> bool:
 
 def run_cells(cells: list[Cell], folder: Path, progress: Progress) -> list[Cell]:
     """Cells of one rig and mode, one after the other."""
-    offers = _offers(cells[0].rig) if cells else frozenset[str]()
-    with _RigKeeper(folder, offers) as keeper:
-        for cell in cells:
-            began = time.monotonic()
-            cell.skipped = _why_not(cell, offers)
-            if not cell.skipped:
-                _run_cell(cell, keeper)
-            cell.took_s = time.monotonic() - began
-            progress(cell)
+    if cells:
+        with CellRunner(folder, cells[0].rig) as runner:
+            for cell in cells:
+                runner.run(cell)
+                progress(cell)
     return cells
 
 
@@ -109,6 +106,28 @@ def _why_not(cell: Cell, offers: frozenset[str]) -> str:
     return "; ".join(WHY_NOT.get(need, f"the rig has no {need}") for need in missing)
 
 
+class CellRunner:
+    """Runs the cells of one rig and mode, and keeps the rig alive from one to the next; use it with `with`."""
+
+    def __init__(self, folder: Path, rig: RigFile) -> None:
+        self._offers = _offers(rig)
+        self._keeper = _RigKeeper(folder, self._offers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._keeper.drop()
+
+    def run(self, cell: Cell) -> None:
+        """Run one cell, or say why it is skipped; what comes of it is in the cell."""
+        began = time.monotonic()
+        cell.skipped = _why_not(cell, self._offers)
+        if not cell.skipped:
+            _run_cell(cell, self._keeper)
+        cell.took_s = time.monotonic() - began
+
+
 class _RigKeeper:
     """Keeps one rig alive over many cells, and makes a new one after it broke."""
 
@@ -117,12 +136,6 @@ class _RigKeeper:
         self._count = 0
         self._open = ExitStack()
         self._rig: Rig | None = None
-
-    def __enter__(self) -> _RigKeeper:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.drop()
 
     def rig(self, cell: Cell) -> Rig:
         """A rig that runs. Raises RigBroken."""

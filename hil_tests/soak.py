@@ -278,6 +278,8 @@ def _end(soak: Soak, seed: int, began: float) -> Result:
     problems += agreement.complaints
     if in_journal != agreement.in_journal:
         problems.append(f"the journal holds {in_journal} parts, the PLC knows {agreement.in_journal} of them")
+    if figures.verdicts.get("OK", 0) < figures.triggers / 2:
+        problems.append(f"of {figures.triggers} parts only {figures.verdicts.get('OK', 0)} were decided OK")
     rate = figures.triggers / took
     for outage in soak.outages:
         allowed = (outage.until_ns - outage.from_ns) / 1e9 * rate + _DEPTH

@@ -16,6 +16,10 @@ def scripts() -> dict[str, Script]:
     for name in _MODULES:
         module = importlib.import_module(f"hil_tests.faults.{name}")
         for function, value in inspect.getmembers(module, inspect.isfunction):
-            if value.__module__ == module.__name__ and list(inspect.signature(value).parameters) == ["bench"]:
+            if (
+                not function.startswith("_")
+                and value.__module__ == module.__name__
+                and list(inspect.signature(value).parameters) == ["bench"]
+            ):
                 found[function.replace("_", "-")] = value
     return found
