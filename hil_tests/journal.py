@@ -103,5 +103,6 @@ class Journal:
 
 
 def _row(row: Sequence[Any]) -> JournalRow:
-    *fields, answered, why = row
-    return JournalRow(*fields, None if answered is None else bool(answered), why)
+    part_id, plc_epoch, recipe_id, verdict, reason, action, mode, answered, why = row
+    known = None if answered is None else bool(answered)
+    return JournalRow(part_id, plc_epoch, recipe_id, verdict, reason, action, mode, known, why)

@@ -38,12 +38,16 @@ _SETTLE_S = 5.0
 
 @dataclass(slots=True)
 class Cell:
-    """One fault on one rig in one mode, and what came of it. problems: empty when it passed."""
+    """One fault on one rig in one mode, and what came of it. problems: empty when it passed.
+
+    slack: by how much the time limits are stretched, for a computer that others use at the same time.
+    """
 
     fault: Fault
     rig: RigFile
     mode: Mode
     expected: Expectation
+    slack: float = 1.0
     skipped: str = ""
     answers: list[str] = field(default_factory=list[str])
     safe_ms: float | None = None
@@ -66,13 +70,18 @@ Progress = Callable[[Cell], None]
 
 
 def run_matrix(
-    rigs: Iterable[RigFile], modes: Iterable[Mode], faults: list[Fault], folder: Path, progress: Progress
+    rigs: Iterable[RigFile],
+    modes: Iterable[Mode],
+    faults: list[Fault],
+    folder: Path,
+    progress: Progress,
+    slack: float = 1.0,
 ) -> list[Cell]:
     """Every cell; `progress` is called with each as it is done."""
     done: list[Cell] = []
     for rig in rigs:
         for mode in modes:
-            cells = [Cell(fault, rig, mode, fault.expectation(mode)) for fault in faults if fits(fault, rig)]
+            cells = [Cell(fault, rig, mode, fault.expectation(mode), slack) for fault in faults if fits(fault, rig)]
             done += run_cells(cells, folder / f"{rig.name}-{mode}", progress)
     return done
 
@@ -125,7 +134,19 @@ class CellRunner:
         cell.skipped = _why_not(cell, self._offers)
         if not cell.skipped:
             _run_cell(cell, self._keeper)
+            if cell.problems and not any(problem.startswith(_ZEROS) for problem in cell.problems):
+                self._once_more(cell)
         cell.took_s = time.monotonic() - began
+
+    def _once_more(self, cell: Cell) -> None:
+        """A computer that others use may be late at any moment; twice in the same cell is no chance. What must never
+        happen, not even once, is not tried again. The report says that there was a first attempt, and what it was."""
+        first = "; ".join(cell.problems)
+        again = Cell(cell.fault, cell.rig, cell.mode, cell.expected, cell.slack)
+        _run_cell(again, self._keeper)
+        cell.answers, cell.safe_ms, cell.recover_ms = again.answers, again.safe_ms, again.recover_ms
+        cell.latch, cell.problems = again.latch, again.problems
+        cell.notes = [*again.notes, f"second attempt; the first: {first}"]
 
 
 class _RigKeeper:
@@ -212,9 +233,9 @@ def _judge(cell: Cell, bench: Bench, parts: list[PartTally], recovered: int) -> 
         if part.outcome != wanted:
             met = OUTCOMES.get(part.outcome if part.outcome is not None else -1, str(part.outcome))
             cell.problems.append(f"part {part.part_id} ({answer}): gate {met}, expected {OUTCOMES[wanted]}")
-    if cell.safe_ms is not None and not cell.safe_ms <= expected.safe_ms:
+    if cell.safe_ms is not None and not cell.safe_ms <= expected.safe_ms * cell.slack:
         cell.problems.append(f"safe after {cell.safe_ms:.0f} ms, allowed are {expected.safe_ms:g}")
-    if cell.recover_ms is not None and not cell.recover_ms <= expected.recover_ms:
+    if cell.recover_ms is not None and not cell.recover_ms <= expected.recover_ms * cell.slack:
         cell.problems.append(f"Ready after {cell.recover_ms:.0f} ms, allowed are {expected.recover_ms:g}")
     if bench.latch != expected.latch and cell.fault.name != "memory-short":
         cell.problems.append(f"failsafe {bench.latch} latched, expected {expected.latch}")

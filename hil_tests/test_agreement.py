@@ -58,34 +58,35 @@ def test_the_same_story_agrees(file: File) -> None:
     assert file.trigger().outcome().compare(PART).whole
 
 
-@pytest.mark.parametrize(
-    ("prepare", "part"),
-    [
-        (lambda f: f, PART),
-        (lambda f: f.trigger("P2").outcome(), PART),
-        (lambda f: f.trigger(), PART),
-        (lambda f: f.trigger().outcome(verdict=2), PART),
-        (lambda f: f.trigger().outcome(action=3), PART),
-        (lambda f: f.trigger().outcome(answered=0, reason=21), PART),
-        (lambda f: f.trigger().outcome().trigger(), PART),
-        (lambda f: f.trigger().outcome(), replace(PART, answers=2)),
-        (lambda f: f.trigger().outcome(answered=0, reason=21), MISSING),
-        (lambda f: f, MISSING),
-    ],
-    ids=[
-        "not in the journal",
-        "another part's name",
-        "never ended",
-        "another verdict",
-        "another action",
-        "said to be unanswered",
-        "twice in the journal",
-        "answered twice",
-        "missing without an outage",
-        "missing and unknown",
-    ],
-)
-def test_every_disagreement_is_found(file: File, prepare: Callable[[File], File], part: PartTally) -> None:
+def ended(file: File) -> File:
+    return file.trigger().outcome()
+
+
+def untouched(file: File) -> File:
+    return file
+
+
+def lost(file: File) -> File:
+    return file.trigger().outcome(answered=0, reason=21)
+
+
+DISAGREEMENTS: dict[str, tuple[Callable[[File], File], PartTally]] = {
+    "not in the journal": (untouched, PART),
+    "another part's name": (lambda file: file.trigger("P2").outcome(), PART),
+    "never ended": (File.trigger, PART),
+    "another verdict": (lambda file: file.trigger().outcome(verdict=2), PART),
+    "another action": (lambda file: file.trigger().outcome(action=3), PART),
+    "said to be unanswered": (lost, PART),
+    "twice in the journal": (lambda file: ended(file).trigger(), PART),
+    "answered twice": (ended, replace(PART, answers=2)),
+    "missing without an outage": (lost, MISSING),
+    "missing and unknown": (untouched, MISSING),
+}
+
+
+@pytest.mark.parametrize("name", DISAGREEMENTS)
+def test_every_disagreement_is_found(file: File, name: str) -> None:
+    prepare, part = DISAGREEMENTS[name]
     assert not prepare(file).compare(part).whole
 
 

@@ -76,6 +76,9 @@ def model_hung(bench: Bench) -> None:
     bench.wait_hindered()
     rig.the_station().wait_pid(other_than=old)
     bench.latch = rig.latch()
+    # An operator takes the product away that did this, before he asks to go on.
+    rig.plc.command(RequestRecipe(RECIPE_IDS["washer"]))
+    rig.wait_live(lambda live: live.session_id != 0 and live.hindrance == "not ready", 60)
     rig.reset_failsafe()
     bench.end()
     bench.fresh_station = True

@@ -178,11 +178,11 @@ def tag_read_only(bench: Bench) -> None:
 
 
 def _defective(bench: Bench, defect: TagDefect) -> None:
-    bench.begin()
     bench.rig.end_plc()
     bench.rig.start_plc((defect,))
+    bench.begin()
     bench.wait_hindered()
-    dwell(0.5)
+    dwell(1.0)
     live = bench.rig.plc.live
     assert live is not None and live.session_id == 0, "a session was opened over tags that are wrong"
     log = bench.rig.workspace.log.read_text(encoding="utf-8", errors="replace")
