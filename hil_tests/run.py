@@ -229,7 +229,9 @@ def _judge(cell: Cell, bench: Bench, parts: list[PartTally], recovered: int) -> 
         allowed = expected.last if newest and expected.last is not None else expected.answers
         if answer not in allowed:
             cell.problems.append(f"part {part.part_id} got {answer}, expected {' or '.join(sorted(allowed))}")
-        wanted = expected.gate if expected.gate is not None else gate(cell.mode, answer.split("/")[0])
+        # An answer that came when the part was at the gate already is none.
+        in_time = "NONE" if part.late else answer.split("/")[0]
+        wanted = expected.gate if expected.gate is not None else gate(cell.mode, in_time)
         if part.outcome != wanted:
             met = OUTCOMES.get(part.outcome if part.outcome is not None else -1, str(part.outcome))
             cell.problems.append(f"part {part.part_id} ({answer}): gate {met}, expected {OUTCOMES[wanted]}")

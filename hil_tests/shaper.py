@@ -102,6 +102,11 @@ class Shaper:
         self._loop.close()
 
     @property
+    def thread_id(self) -> int:
+        """The relay's thread, as the operating system knows it."""
+        return self._thread.native_id or 0
+
+    @property
     def connections(self) -> int:
         """Connections that are open now."""
         return len(self._pairs)
