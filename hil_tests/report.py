@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from controller.sim.workspace import PACKAGES, RECIPES
-from hil_tests.faults.matrix import MATRIX
+from hil_tests.faults.matrix import MATRIX, spoken
 from hil_tests.rigfile import RIGS
 from hil_tests.run import Cell
 
@@ -76,7 +76,7 @@ def measured(cell: Cell) -> str:
     if cell.skipped:
         return cell.skipped
     counted = Counter(cell.answers)
-    said = [f"{count}× {answer}" if count > 1 else answer for answer, count in counted.items()]
+    said = [f"{count}× {spoken(answer)}" if count > 1 else spoken(answer) for answer, count in counted.items()]
     if cell.safe_ms is not None:
         said.append(f"safe in {cell.safe_ms:.0f} ms")
     if cell.recover_ms is not None:

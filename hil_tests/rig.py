@@ -89,7 +89,7 @@ class RigOptions:
 
 
 def _prefer(task: int) -> None:
-    """Let the computer's load be the station's alone: PLC and network are other devices, which its load cannot reach."""
+    """Keep the computer's load from PLC and network, which are other devices on a real line."""
     # Without the right to do so the figures are as honest as the computer is idle.
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, task, -10)

@@ -17,6 +17,13 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def spoken(answer: str) -> str:
+    """An answer for people."""
+    return {"NONE": "no answer", "UNTRIGGERED": "not triggered"}.get(
+        answer, answer.replace("/", ", ").replace("_", " ")
+    )
+
+
 class Expectation(_Strict):
     """What must come of a fault.
 
@@ -43,9 +50,9 @@ class Expectation(_Strict):
 
     def text(self) -> str:
         """For people."""
-        said = [" or ".join(sorted(self.answers))] if self.answers else []
+        said = [" or ".join(map(spoken, sorted(self.answers)))] if self.answers else []
         if self.last is not None:
-            said.append(f"newest {' or '.join(sorted(self.last))}")
+            said.append(f"newest {' or '.join(map(spoken, sorted(self.last)))}")
         said += [f"safe in {self.safe_ms:g} ms", f"Ready {self.recover_ms:g} ms after the end"]
         said.append(f"failsafe {self.latch} latched" if self.latch else "no latch")
         return "; ".join(said)
