@@ -64,7 +64,32 @@ class SimCameraConfig(Strict):
     exposure_us: Annotated[float, Field(ge=1, le=100_000, allow_inf_nan=False)] = 200.0
 
 
-CameraConfig = FolderCameraConfig | SimCameraConfig
+class GenicamCameraConfig(Located):
+    """[[cameras]] kind = "genicam": a camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress, …).
+
+    device: serial number or user-defined name. features: SFNC names, set in this order and read back.
+    """
+
+    kind: Literal["genicam"]
+    name: Name
+    producer: Path
+    device: str = ""
+    acquisition: Literal["software", "hardware", "free_running"] = "software"
+    trigger_source: str = "Line0"
+    features: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    buffers: Annotated[int, Field(ge=2, le=64)] = 8
+    pool_frames: Annotated[int, Field(ge=4, le=500)] = 48
+    largest_mb: Annotated[float, Field(gt=0, le=200, allow_inf_nan=False)] = 8.0
+
+    @field_validator("producer")
+    @classmethod
+    def _is_a_producer(cls, value: Path) -> Path:
+        if value.suffix != ".cti":
+            raise ValueError("is no GenTL producer: name the vendor's .cti file, see GENICAM_GENTL64_PATH")
+        return value
+
+
+CameraConfig = FolderCameraConfig | SimCameraConfig | GenicamCameraConfig
 
 
 class InferenceSection(Strict):
@@ -287,7 +312,7 @@ def _refuse(path: Path, key: str, value: object, cure: str) -> NoReturn:
 
 
 def _explain(path: Path, model: type[BaseModel], detail: ErrorDetails) -> ConfigError:
-    steps = [step for step in detail["loc"] if step not in ("folder", "sim") or isinstance(step, int)]
+    steps = [step for step in detail["loc"] if step not in ("folder", "sim", "genicam") or isinstance(step, int)]
     key = ".".join(str(step) for step in steps) or "file"
     value: object = detail.get("input")
     if detail["type"] == "extra_forbidden":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from controller.config_opcua import OpcUaSecuritySection, OpcUaTagsSection
 from controller.strict import Strict
 
 
@@ -45,28 +46,15 @@ class PlcSection(Strict):
         return self
 
 
-class TagsSection(Strict):
-    """[plc.tags]: where each tag of the contract lies."""
-
-    pattern: str = "ns=2;s=Linegate.{tag}"
-    overrides: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("pattern")
-    @classmethod
-    def _has_tag(cls, value: str) -> str:
-        if "{tag}" not in value:
-            raise ValueError("must contain {tag}, which stands for the tag's name")
-        return value
-
-
 class OpcUaPlcConfig(PlcSection):
     """[plc] kind = "opcua"."""
 
     kind: Literal["opcua"]
-    endpoint: Annotated[str, Field(pattern=r"^opc\.tcp://[^\s/]+(/\S*)?$")]
+    endpoint: Annotated[str, Field(pattern=r"^opc\.tcp://[^\s/@]+(/\S*)?$")]
     trigger: Literal["poll", "subscribe"] = "poll"
     publishing_ms: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 10.0
-    tags: TagsSection = TagsSection()
+    tags: OpcUaTagsSection = OpcUaTagsSection()
+    security: OpcUaSecuritySection = OpcUaSecuritySection()
 
 
 PlcConfig = OpcUaPlcConfig

@@ -128,7 +128,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "nowhere.toml" in problem.file
 
 
-@pytest.mark.parametrize("command", ["run", "check", "demo", "parts"])
+@pytest.mark.parametrize("command", ["run", "check", "demo", "parts", "plc"])
 def test_every_command_helps_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
