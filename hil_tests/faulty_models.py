@@ -20,7 +20,7 @@ from openvino import opset13 as ops
 CLASSES = ("scratch", "dent", "stain", "crack")
 WIDTH, HEIGHT = 96, 64
 VERSION = "1.0.0"
-SLOW_MS = 220.0
+SLOW_MS = 250.0
 """Beyond any rig's deadline, below its hard limit for an inference."""
 
 HUNG_MS = 30_000.0
@@ -118,12 +118,16 @@ def _number(value: float) -> Any:
     return ops.constant(np.float32(value))
 
 
-def _measured_trip_ms(trips: int = 300) -> float:
-    """What one trip of the loop takes on this computer."""
+def _measured_trip_ms(trips: int = 40, runs: int = 9) -> float:
+    """What one trip of the loop takes on this computer when nothing else is in the way: the fastest run counts, since
+    a slow model that was measured on a busy computer would not be slow afterwards."""
     compiled: Any = ov.Core().compile_model(_graph(_loop(trips)), "CPU", {"INFERENCE_NUM_THREADS": 1})
     picture = np.zeros((1, 1, HEIGHT, WIDTH), np.float32)
     picture[0, 0, 0, 0] = 255.0
     compiled([picture])
-    began = time.perf_counter()
-    compiled([picture])
-    return (time.perf_counter() - began) * 1000 / trips
+    times: list[float] = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        compiled([picture])
+        times.append((time.perf_counter() - began) * 1000)
+    return min(times) / trips

@@ -56,8 +56,8 @@ def page(report: Report) -> str:
         "with the station's journal. In no cell may a part be answered twice, for "
         "another part, or be acted on too late.</p>",
         "<p class='name'>Each part's answer is a verdict and its reason. <b>No answer</b>: triggered, and the PLC's "
-        "own fallback acted. <b>Not triggered</b>: the PLC knew that it must not. <b>Safe</b>: from the fault until the "
-        "PLC knows. The gate's movement for every part follows from mode and answer by the PLC contract.</p>",
+        "own fallback acted. <b>Not triggered</b>: the PLC knew that it must not. <b>Safe</b>: from the fault until "
+        "the PLC knows. The gate's movement for every part follows from mode and answer by the PLC contract.</p>",
         "<h2>What was tested</h2>",
         _identity(report),
         "<h2>Overview</h2>",

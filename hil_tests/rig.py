@@ -26,7 +26,7 @@ from controller.sim.plc_image import GateAction
 from controller.sim.plc_process import SoftPlcProcess
 from controller.sim.plc_settings import SoftPlcSettings, TagDefect, free_port
 from controller.sim.renderer_process import RendererProcess, RendererSettings
-from controller.sim.source import RenderedSettings, open_source
+from controller.sim.source import Grey, RenderedSettings, open_source
 from controller.sim.tally import PartTally, TallySummary
 from controller.sim.workspace import PACKAGES, RECIPES, Workspace, make_workspace
 from hil_tests.faulty_models import make_packages
@@ -113,6 +113,7 @@ class Rig:
         self.past: list[TallySummary] = []
         self.past_parts: list[PartTally] = []
         self._next_part = 0
+        self._good: Grey | None = None
         self._open = ExitStack()
         self._belt_name = f"linegate-rig-{os.getpid()}-{abs(hash(str(folder))) % 10**6}"
         rate = 0.0 if options.closed_loop else options.rate_ppm
@@ -227,7 +228,7 @@ class Rig:
             ok_images="none",
         )
         text = self.workspace.station.read_text(encoding="utf-8")
-        text += "\n[inference]\nhard_limit_ms = 400\ngrace_ms = 300\n"
+        text += "\n[inference]\nhard_limit_ms = 800\ngrace_ms = 300\n"
         if options.data_dir is not None:
             text = text.replace('data_dir = "data"', f"data_dir = '{options.data_dir}'")
         self.workspace.station.write_text(text, encoding="utf-8")
@@ -240,7 +241,9 @@ class Rig:
     def show_good_part(self) -> None:
         """A good part lies in view until further notice; a running line shows its own."""
         if self.options.closed_loop or not self.options.rate_ppm:
-            self.belt.place(1, open_source(self._source).pixels(1))
+            if self._good is None:
+                self._good = open_source(self._source).pixels(1)
+            self.belt.place(1, self._good)
 
     # --- the station ------------------------------------------------------------------------------------------
 

@@ -18,10 +18,12 @@ from hil_tests.agreement import Agreement, Outage, compare
 from hil_tests.faults.bench import Bench, dwell
 from hil_tests.faults.disk import can_mount, small_disk
 from hil_tests.faults.matrix import Expectation, Fault
+from hil_tests.faults.real import REAL_SCRIPTS
 from hil_tests.faults.scripts import scripts
 from hil_tests.faults.station import faketime_library
 from hil_tests.journal import REASONS, VERDICTS
 from hil_tests.law import OUTCOMES, gate
+from hil_tests.real_rig import RealRig
 from hil_tests.rig import Rig, RigBroken, RigOptions, State
 from hil_tests.rigfile import Mode, RigFile
 
@@ -94,12 +96,46 @@ def fits(fault: Fault, rig: RigFile) -> bool:
 
 def run_cells(cells: list[Cell], folder: Path, progress: Progress) -> list[Cell]:
     """Cells of one rig and mode, one after the other."""
+    if cells and cells[0].rig.plc.kind == "real":
+        return run_real_cells(cells, folder, progress)
     if cells:
         with CellRunner(folder, cells[0].rig) as runner:
             for cell in cells:
                 runner.run(cell)
                 progress(cell)
     return cells
+
+
+def run_real_cells(cells: list[Cell], folder: Path, progress: Progress) -> list[Cell]:
+    """Cells on a real line: the fault, then the time until the line's next part is decided again."""
+    offers = cells[0].rig.offers
+    with RealRig(cells[0].rig, folder) as rig:
+        for cell in cells:
+            began = time.monotonic()
+            cell.skipped = _why_not(cell, offers)
+            if not cell.skipped and cell.fault.name not in REAL_SCRIPTS:
+                cell.skipped = "on a real line this would have to be done by hand"
+            if not cell.skipped:
+                _run_real_cell(cell, rig)
+            cell.took_s = time.monotonic() - began
+            progress(cell)
+    return cells
+
+
+def _run_real_cell(cell: Cell, rig: RealRig) -> None:
+    try:
+        rig.bring(State.RUNNING)
+        REAL_SCRIPTS[cell.fault.name](rig)
+        ended, after = time.monotonic(), rig.last_row()
+        rig.next_answered(after)
+        cell.recover_ms = (time.monotonic() - ended) * 1000
+        cell.notes.append("until the line's next part was decided, its distance included; the limit is the station's")
+        with rig.journal() as journal:
+            open_parts = [row.part_id for _, row in journal.newest(0)[:-8] if row.verdict is None]
+        if open_parts:
+            cell.problems.append(f"parts without an end in the journal: {open_parts[:5]}")
+    except (RigBroken, RuntimeError, AssertionError, OSError) as error:
+        cell.problems.append(f"{type(error).__name__}: {error}")
 
 
 def _offers(rig: RigFile) -> frozenset[str]:
