@@ -6,6 +6,7 @@ itself saw stays with the PLC: duplicates and gates are not judged here, and "sa
 
 from __future__ import annotations
 
+import sqlite3
 import time
 import tomllib
 from collections.abc import Callable
@@ -95,10 +96,12 @@ class RealRig:
         self.next_answered(self.last_row())
 
     def _in_session(self) -> bool | None:
-        if not (self.data / "journal.db").is_file():
+        try:
+            with self.journal() as journal:
+                events = journal.events("handshake")
+        except sqlite3.OperationalError:
+            # A station that starts for the first time has not made its journal yet.
             return None
-        with self.journal() as journal:
-            events = journal.events("handshake")
         return bool(events and events[-1].detail["to"] == "in session") or None
 
     def _answered(self, after: int) -> JournalRow | None:
