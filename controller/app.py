@@ -256,7 +256,13 @@ def _initial(config: StationConfig, latch: FileLatch, now: Ns) -> Station:
     if code is not FaultCode.NONE:
         logger.critical("failsafe is still latched", code=code.name, why=why)
     plc = config.plc
-    contract = Contract(plc.depth, plc.sequence_modulus, plc.plc_lost_ms * MS)
+    contract = Contract(
+        depth=plc.depth,
+        modulus=plc.sequence_modulus,
+        plc_lost_ns=plc.plc_lost_ms * MS,
+        profile=plc.profile,
+        phase_ns=plc.phase_timeout_ms * MS,
+    )
     return Station(
         rules=Rules(contract, plc.max_in_flight, plc.fault_reset_from_plc),
         line=Line("failsafe" if code is not FaultCode.NONE else "starting", Mode[config.station.initial_mode]),
@@ -313,6 +319,8 @@ def _timing(config: StationConfig) -> PlcTiming:
         connect=plc.connect_timeout_ms * MS,
         request=round(plc.request_timeout_ms * MS),
         reconnect=plc.reconnect_ms * MS,
+        between_reads=round(plc.longest_between_reads_ms * MS),
+        pulse=None if plc.trigger_pulse_ms is None else round(plc.trigger_pulse_ms * MS),
     )
 
 

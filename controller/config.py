@@ -312,11 +312,16 @@ def _refuse(path: Path, key: str, value: object, cure: str) -> NoReturn:
 
 
 def _explain(path: Path, model: type[BaseModel], detail: ErrorDetails) -> ConfigError:
-    steps = [step for step in detail["loc"] if step not in ("folder", "sim", "genicam") or isinstance(step, int)]
+    steps, known = _located(model, detail["loc"])
     key = ".".join(str(step) for step in steps) or "file"
     value: object = detail.get("input")
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        facts = detail.get("ctx", {})
+        kinds = facts.get("expected_tags")
+        return ConfigError(
+            str(path), f"{key}.kind", facts.get("tag"), f"must be one of {kinds}" if kinds else "is missing: add it"
+        )
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(model, steps[:-1])
         near = difflib.get_close_matches(str(steps[-1]), known, 1)
         hint = f"did you mean {near[0]}?" if near else f"known here are {', '.join(sorted(known))}"
         return ConfigError(str(path), key, value, f"is not a known key: {hint}")
@@ -329,18 +334,26 @@ def _explain(path: Path, model: type[BaseModel], detail: ErrorDetails) -> Config
     return ConfigError(str(path), key, value, cure)
 
 
-def _known_keys(model: type[BaseModel], steps: list[int | str]) -> list[str]:
-    """Names of the keys that belong where an unknown one stood."""
-    models: list[type[BaseModel]] = [model]
-    for step in steps:
-        if isinstance(step, int):
+def _located(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[int | str], list[str]]:
+    """The steps to a key, without the names that pydantic adds for members of a union, and the keys known there."""
+    steps: list[int | str] = []
+    here, models = [model], [model]
+    for step in location:
+        chosen = [m for m in models if len(models) > 1 and step in get_args(_kind(m))]
+        if chosen:
+            here = models = chosen
             continue
-        models = (
-            [m for known in models for m in _models_in(known.model_fields[step].annotation)]
-            if all(step in known.model_fields for known in models)
-            else models
-        )
-    return sorted({f.alias or name for known in models for name, f in known.model_fields.items()})
+        steps.append(step)
+        if isinstance(step, str):
+            here = models
+            below = [field.annotation for m in models for name, field in m.model_fields.items() if name == step]
+            models = [found for annotation in below for found in _models_in(annotation)] or models
+    return steps, sorted({f.alias or name for known in here for name, f in known.model_fields.items()})
+
+
+def _kind(model: type[BaseModel]) -> Any:
+    field = model.model_fields.get("kind")
+    return None if field is None else field.annotation
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

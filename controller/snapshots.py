@@ -62,7 +62,7 @@ class SnapshotDuty:
             record("capture", duration.capture)
         if duration.inference:
             record("inference", duration.inference)
-            record("overhead", stamps["handed"] - stamps["seen"] - duration.capture - duration.inference)
+            record("overhead", stamps["decided"] - stamps["seen"] - duration.capture - duration.inference)
 
     async def run(self, feed: StatusFeed) -> None:
         """Offer a snapshot each period; never waits for the other side."""

@@ -260,6 +260,14 @@ class PlcRead:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionTold:
+    """The PLC's tags hold this SessionId, and nothing of the session before any more."""
+
+    session_id: int
+    at: Ns
+
+
+@dataclass(frozen=True, slots=True)
 class TriggerCommitted:
     """The journal holds the trigger's row."""
 
@@ -309,8 +317,16 @@ class DeadlinePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockWritten:
+    """Four-phase profile: the whole result block stands on the PLC; now ResultValid may rise."""
+
+    part: PartKey
+    at: Ns
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
-    """The link wrote the whole answer, ResultSeq last."""
+    """The PLC can see the whole answer: ResultSeq, or ResultValid, was written last."""
 
     part: PartKey
     at: Ns
@@ -398,11 +414,13 @@ Event = (
     LinkUp
     | LinkLost
     | PlcRead
+    | SessionTold
     | TriggerCommitted
     | FrameCaptured
     | Inferred
     | Failed
     | DeadlinePassed
+    | BlockWritten
     | Published
     | ModeRequested
     | ResetRequested
@@ -487,7 +505,7 @@ class Outcome:
     score: float
     why: str
     stamps: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Monotonic ns of triggered, seen, captured, inferred, handed (to the link), published, where reached."""
+    """Monotonic ns of triggered, seen, captured, inferred, decided, handed (to the link), published, where reached."""
 
 
 @dataclass(frozen=True, slots=True)

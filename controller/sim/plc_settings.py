@@ -14,8 +14,8 @@ NAMESPACE = "urn:linegate:softplc"
 NAMESPACE_INDEX = 2
 DEPTHS = frozenset({1, 2, 4, 8, 16, 32, 64})
 
-Protocol = Literal["opcua", "ethernet-ip", "modbus"]
-"""How the tags are served; each has a tag server of its own."""
+Protocol = Literal["opcua", "ethernet-ip", "modbus", "modbus-server"]
+"""How the tags are served; each has a tag server of its own. modbus-server: the PLC is the master."""
 
 Profile = Literal["sequence", "four-phase"]
 """How part and answer change hands."""

@@ -71,6 +71,9 @@ class SoftPlc:
         self._tags.bind(server, frozenset(d.name for d in self._settings.defects if d.how != "read-only"))
         self._tags.write_trigger_seq(self._settings.trigger_seq)
         self._scan()
+        if self._settings.belt is not None:
+            # Its import takes the time of many scans; at the line's start the station would lose its PLC.
+            import controller.sim.belt  # noqa: F401  # pyright: ignore[reportUnusedImport]
         # A collection over the server's address space would stop the PLC for tens of ms.
         gc.collect()
         gc.freeze()
@@ -277,8 +280,18 @@ def tag_server(settings: SoftPlcSettings, declared: list[DeclaredTag], on_writte
             from controller.sim.opcua_tags import OpcUaTags
 
             return OpcUaTags(settings.host, settings.port, declared, on_written)
-        case "ethernet-ip" | "modbus":
-            raise NotImplementedError(settings.protocol)
+        case "ethernet-ip":
+            from controller.sim.logix_tags import LogixTags
+
+            return LogixTags(settings.host, settings.port, declared, on_written)
+        case "modbus":
+            from controller.sim.modbus_tags import ModbusTags
+
+            return ModbusTags(settings.host, settings.port, declared, on_written)
+        case "modbus-server":
+            from controller.sim.modbus_master import ModbusMaster
+
+            return ModbusMaster(settings.host, settings.port, declared, on_written)
         case _:
             assert_never(settings.protocol)
 

@@ -207,12 +207,12 @@ class TagServer:
 
 
 class FreezingProxy:
-    """A TCP relay that can stop forwarding without closing anything: what a frozen PLC looks like."""
+    """A TCP relay that can hold everything back without closing anything: what a frozen PLC looks like."""
 
     def __init__(self, target_port: int, port: int = 0) -> None:
         self._target, self._wanted = target_port, port
         self._frozen = False
-        self._held: list[tuple[asyncio.StreamWriter, bytes]] = []
+        self._held: dict[asyncio.StreamWriter, bytearray] = {}
         self.hung_up = asyncio.Event()
         """Set once the station has closed a connection."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -246,16 +246,16 @@ class FreezingProxy:
         return f"opc.tcp://127.0.0.1:{self.port}"
 
     def freeze(self) -> None:
-        """From now on nothing is forwarded, in either direction; it is kept."""
+        """From now on nothing is forwarded, in either direction, and nothing is lost."""
         self._frozen = True
 
     def thaw(self) -> None:
-        """Everything that was kept arrives now, late, and what comes after it in its turn."""
+        """Go on, with what was held back first."""
         self._frozen = False
-        held, self._held = self._held, []
-        for sink, data in held:
+        for sink, held in self._held.items():
             if not sink.is_closing():
-                sink.write(data)
+                sink.write(bytes(held))
+            held.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
@@ -268,10 +268,11 @@ class FreezingProxy:
                 task.add_done_callback(lambda _: self.hung_up.set())
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        held = self._held.setdefault(sink, bytearray())
         with suppress(OSError):
             while data := await source.read(65536):
                 if self._frozen:
-                    self._held.append((sink, data))
+                    held += data
                 else:
                     sink.write(data)
                     await sink.drain()

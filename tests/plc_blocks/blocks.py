@@ -18,6 +18,7 @@ IEC_FILES = (
     "6_four_phase",
 )
 
+
 def iec_texts() -> list[str]:
     """The IEC sources as they are delivered, with part ids that are numbers."""
     return [(BLOCKS / "iec" / f"{name}.st").read_text() for name in IEC_FILES]

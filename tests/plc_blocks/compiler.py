@@ -232,7 +232,9 @@ class _Compiler:
         match node.type:
             case "integer_literal":
                 written = text(node)
-                return Code(str(machine.dint(int(written[3:], 16) if written.startswith("16#") else int(written))), DINT)
+                return Code(
+                    str(machine.dint(int(written[3:], 16) if written.startswith("16#") else int(written))), DINT
+                )
             case "boolean_literal" if self._dialect is Dialect.IEC:
                 return Code(str(text(node) == "TRUE"), BOOL)
             case "identifier":
@@ -308,7 +310,7 @@ class _Compiler:
             return Code(f"remainder({one}, {two})" if sign == "MOD" else f"dint({one} {sign} {two})", DINT)
         if sign in _COMPARISONS:
             one = self._expression(left)
-            if sign not in ("=", "<>") and one.kind != DINT or one.kind.name not in _STARTS or one.kind == BOOL:
+            if (sign not in ("=", "<>") and one.kind != DINT) or one.kind.name not in _STARTS or one.kind == BOOL:
                 raise refuse(node, f"compares {one.kind.name}")
             return Code(f"({one.python} {_COMPARISONS[sign]} {self._fitting(right, one.kind).python})", BOOL)
         raise refuse(node, f"{sign} is outside the used subset")
@@ -349,7 +351,12 @@ class _Compiler:
             inputs, outputs = arguments[1 : len(parameters) + 1], arguments[len(parameters) + 1 :]
             for operand in arguments[1:]:
                 # Logix takes tags and immediate values as operands, no expressions.
-                if operand.type not in ("identifier", "member_access_expression", "index_expression", "integer_literal"):
+                if operand.type not in (
+                    "identifier",
+                    "member_access_expression",
+                    "index_expression",
+                    "integer_literal",
+                ):
                     raise refuse(operand, "is no tag and no immediate value")
             if len(inputs) != len(parameters):
                 raise refuse(node, f"gives {len(inputs)} operands, {name} has {len(parameters)}")

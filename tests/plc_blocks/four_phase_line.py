@@ -151,7 +151,12 @@ class FourPhaseStation:
     def _write(self, block: ResultBlock, check: int) -> None:
         result = self._tags.Result
         result.PartIdEcho, result.EpochEcho, result.SessionId = block.part_id_echo, block.epoch_echo, block.session_id
-        result.Action, result.Verdict, result.Reason, result.Mode = block.action, block.verdict, block.reason, block.mode
+        result.Action, result.Verdict, result.Reason, result.Mode = (
+            block.action,
+            block.verdict,
+            block.reason,
+            block.mode,
+        )
         result.LatencyUs, result.Check = block.latency_us, check
         result.TriggerId = block.result_seq
 

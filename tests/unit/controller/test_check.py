@@ -44,7 +44,7 @@ BROKEN = [
     (STATION, "opc.tcp://127.0.0.1:4840/plc", "http://plc", "plc.endpoint", "http://plc", "pattern"),
     (STATION, "Linegate.{tag}", "Linegate.tag", "plc.tags.pattern", "Linegate.tag", "{tag}"),
     (STATION, 'kind = "opcua"', 'kind = "profinet"', "plc.kind", "profinet", "opcua"),
-    (STATION, 'kind = "sim"', 'kind = "webcam"', "cameras.0", "station.toml", "folder"),
+    (STATION, 'kind = "sim"', 'kind = "webcam"', "cameras.0.kind", "webcam", "folder"),
     (STATION, 'belt = "b"', 'belt = ""', "cameras.0.belt", "", "at least 1"),
     (STATION, "budget_mb = 10", "budget_mb = 0", "images.budget_mb", "0", "greater than or equal to 1"),
     (STATION, "budget_mb = 10", "budget_mb = 999999999999", "images.budget_mb", "999999999999", "free on that disk"),
