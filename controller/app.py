@@ -203,6 +203,7 @@ class StationProcess:
                     await self._duty.say_goodbye()
 
     async def _close(self) -> None:
+        self._runtime.close()
         if self._duty is not None:
             await self._duty.close()
         for camera in self._cameras.values():
@@ -231,6 +232,8 @@ class StationProcess:
         """A duty ended that never should: latch on disk before anything else, then ask for a new process."""
         why = f"{type(error).__name__}: {error}"
         logger.opt(exception=error).critical("a duty died, failsafe", why=why)
+        # Behind whatever is still on its way to the disk, so that this is what stands there.
+        self._runtime.close()
         with suppress(RecordError):
             self._latch.store(FaultCode.TASK_DIED, why)
         self._runtime.end(RESTART)

@@ -15,6 +15,7 @@ from loguru import logger
 
 from controller.clock import Clock
 from controller.errors import ControllerError, DeviceError
+from controller.latch_writer import LatchWriter
 from controller.ports import Camera, ImageStore, Journal, Latch, Record
 from controller.recipes import Lane, LoadedRecipe, RecipeBook
 from models.errors import ImageUnfit, ModelError
@@ -54,6 +55,9 @@ from statemachines.vocabulary import (
     Release,
     TriggerCommitted,
 )
+
+_LATCH_S = 5.0
+"""How long the end of a station waits for the failsafe latch to be on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ class Runtime:
         self._tasks: asyncio.TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loading = asyncio.Lock()
+        self._latch = LatchWriter(devices.latch, self.report)
 
     def bind(self, tasks: asyncio.TaskGroup) -> None:
         """Give the loop its task group; before the first event."""
@@ -157,6 +162,10 @@ class Runtime:
             self.exit_code = exit_code
             self.ending.set()
 
+    def close(self) -> None:
+        """After the last event: let the latch reach the disk."""
+        self._latch.close(_LATCH_S)
+
     def _post_committed(self, parts: tuple[PartKey, ...]) -> None:
         at = self.now()
         for part in parts:
@@ -191,7 +200,7 @@ class Runtime:
             case Release():
                 self._release(command.part)
             case PersistLatch():
-                self._spawn(self._persist(command))
+                self._latch.store(command.code, command.why)
             case LoadRecipe():
                 self._spawn(self._load(command))
 
@@ -278,15 +287,6 @@ class Runtime:
             wall_ns = self._devices.clock.wall_ns()
             for frame in work.frames.values():
                 images.keep(frame, work.outcome, wall_ns)
-
-    async def _persist(self, command: PersistLatch) -> None:
-        """Fsync belongs to a thread; a latch that cannot be written stays latched in memory and says so."""
-        try:
-            await asyncio.to_thread(self._devices.latch.store, command.code, command.why)
-        except ControllerError as error:
-            self.report("failsafe latch", Health.FAILURE, str(error))
-        else:
-            self.report("failsafe latch", Health.NORMAL, "")
 
     # --- recipes ----------------------------------------------------------------------------------------------
 

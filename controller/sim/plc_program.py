@@ -107,6 +107,7 @@ class PlcProgram:
         self._setup = setup
         self.switches = PlcSwitches(setup.recipe_id, setup.mode_ceiling, setup.enable_low_ms)
         self.trigger_seq = setup.trigger_seq
+        self.hindrance = "no session"
         self.register = ShiftRegister(setup.gate_distance, setup.gate_window)
         self._gate = RejectGate(setup.verify_ms, setup.gate_locked)
         self._first_scan = True
@@ -154,7 +155,7 @@ class PlcProgram:
         clear = self._follow_session(image)
         passages, moves = self._serve_gate(encoder, seen.ejected, now_ms)
         latched, late = self._read_answers(image.results)
-        hindrance = self._hindrance(image, alive)
+        hindrance = self.hindrance = self._hindrance(image, alive)
         triggers: list[TriggerBlock] = []
         untriggered: list[tuple[PartId, str]] = []
         for part_id in seen.parts:
