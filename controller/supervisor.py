@@ -44,6 +44,7 @@ class SupervisedChild(Generic[S]):
     on_health: called on the event loop with the name, NORMAL once the child's first message came, and MAINTENANCE
     with the reason whenever it died: a child has no part in any answer.
     silence_s: a child that says nothing for so long counts as hung and is killed; None: it may be silent.
+    pace_s: how long a message to the child may wait before it is sent.
     """
 
     def __init__(
@@ -56,10 +57,11 @@ class SupervisedChild(Generic[S]):
         *,
         protocol: Protocol,
         silence_s: float | None = None,
+        pace_s: float = PACE_S,
     ) -> None:
         self._name, self._entry, self._settings, self._protocol = name, entry, settings, protocol
         self._on_message, self._on_health = on_message, on_health
-        self._silence_s = silence_s
+        self._silence_s, self._pace_s = silence_s, pace_s
         self._channel: Channel | None = None
         self._pid: int | None = None
         self._restarts = 0
@@ -165,7 +167,7 @@ class SupervisedChild(Generic[S]):
                 self._on_health(self._name, Health.NORMAL, "")
             self._on_message(message)
 
-        channel = Channel(ours, self._protocol, self._protocol.to_parent, take, life.close, pace_s=PACE_S)
+        channel = Channel(ours, self._protocol, self._protocol.to_parent, take, life.close, pace_s=self._pace_s)
         self._pid, self._channel = process.pid, channel
         channel.start()
         try:

@@ -135,6 +135,11 @@ def refuse(cycle: Cycle, at: Ns, reason: Reason, why: str, context: Context) -> 
     return _undecided(cycle, at, reason, why, context)
 
 
+def conclude(cycle: Cycle, at: Ns) -> Step:
+    """End a decided part whose source reads no answer from the PLC's ring: its outcome is all it gets."""
+    return replace(cycle, stage=Stage.ANSWERED), (RecordOutcome(_outcome(cycle, at, answered=False)),)
+
+
 def step(cycle: Cycle, event: CycleEvent, context: Context = Context()) -> Step:
     """Perform the row for this event. Raises IllegalEvent where there is none."""
     row = TABLE.get((cycle.stage, type(event)))
