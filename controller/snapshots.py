@@ -182,4 +182,3 @@ def _summary(outcome: Outcome) -> PartSummary:
         findings=[describe(finding) for finding in outcome.findings[:5]],
         latency_us=(end - stamps["seen"]) // 1000 if end and "seen" in stamps else 0,
     )
-

@@ -91,4 +91,3 @@ def conclude(cycle: Cycle, commands: tuple[Command, ...]) -> tuple[Cycle, tuple[
         else:
             kept.append(command)
     return cycle, tuple(kept)
-
