@@ -158,7 +158,13 @@ class StationProcess:
         tasks.create_task(watch.run())
         tasks.create_task(self._probe.run())
         if config.status.enabled:
-            settings = StatusSettings(config.status.endpoint, config.station.name)
+            settings = StatusSettings(
+                config.status.endpoint,
+                config.station.name,
+                recipes=config.station.recipes_dir,
+                journal=config.journal_path,
+                cache=config.station.data_dir / "status-cache",
+            )
             feed = StatusFeed(settings, self._obey, runtime.report)
             self._feed = feed
             self._news.connect(runtime, feed)

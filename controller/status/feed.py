@@ -30,8 +30,9 @@ from statemachines.vocabulary import Health
 
 PACE_S = 0.005
 """How long a message to the status process may wait: a part's end is to reach clients within 20 ms."""
-SILENCE_S = 20.0
-"""A status process that says nothing for so long is killed and started anew."""
+SILENCE_S = 60.0
+"""A status process that says nothing for so long is killed and started anew. Its very first start imports the companion
+models, at the lowest priority beside a station that compiles its own."""
 
 
 class StatusFeed:

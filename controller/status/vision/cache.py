@@ -1,7 +1,7 @@
 """The address space with the imported models on disk, so that a start needs no import.
 
-A cache is used only by the very versions of Python, asyncua, nodesets and modules that wrote it. It is a pickle: it lies
-in the station's own data directory, readable and writable by the station's user alone, like the program's own files.
+A cache is used only by the very versions of Python, asyncua, nodesets and modules that wrote it. It is a pickle: it
+lies in the station's own data directory, readable and writable by the station's user alone, like the program itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from enum import IntFlag
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from asyncua import ua
 from asyncua.common.structures104 import (
@@ -27,10 +27,12 @@ from asyncua.server.address_space import NodeData
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIdNames, ObjectIds
 from loguru import logger
 
 from controller.status.vision.nodesets import fingerprint
 
+_STRUCTURE = ua.NodeId(ua.Int32(ObjectIds.Structure))
 Nodes = dict[ua.NodeId, NodeData]
 Definition = tuple[str, ua.NodeId, ua.NodeId | None, Any, bool]
 """Name, node id, supertype, definition (None: another name for the supertype) and whether it is a set of options."""
@@ -58,6 +60,11 @@ def cache_key() -> str:
     for module in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(module.read_bytes())
     return digest.hexdigest()[:32]
+
+
+def present(folder: Path) -> bool:
+    """There is a cache of this very version."""
+    return _path(folder).is_file()
 
 
 async def load(folder: Path) -> Nodes | None:
@@ -157,7 +164,9 @@ def _definition(node: NodeData) -> Definition:
     name = node.attributes[AttributeIds.BrowseName].value
     held = node.attributes.get(AttributeIds.DataTypeDefinition)
     given = held.value.Value if held is not None and held.value is not None else None
-    above = [r.NodeId for r in node.references if r.ReferenceTypeId.Identifier == 45 and not r.IsForward]
+    above = [
+        r.NodeId for r in node.references if r.ReferenceTypeId.Identifier == ObjectIds.HasSubtype and not r.IsForward
+    ]
     enum = ua.uatypes.enums_by_datatype.get(node.nodeid)
     options = enum is not None and issubclass(enum, IntFlag)
     assert name is not None and name.Value is not None
@@ -175,8 +184,8 @@ async def _register(definition: Definition) -> None:
         await load_custom_struct_xml_import(node_id, attributes)
     elif isinstance(content, ua.EnumDefinition):
         await load_enum_xml_import(node_id, attributes, options)
-    elif above not in (None, ua.NodeId(22)) and not hasattr(ua, name):
-        await load_basetype_alias_xml_import(_Names(), name, node_id, above)
+    elif above not in (None, _STRUCTURE) and not hasattr(ua, name):
+        await load_basetype_alias_xml_import(cast(Server, _Names()), name, node_id, above)
 
 
 class _Names:
@@ -192,5 +201,5 @@ class _Named:
 
     async def read_browse_name(self) -> ua.QualifiedName:
         if self._node_id.NamespaceIndex == 0:
-            return ua.QualifiedName(ua.ObjectIdNames[self._node_id.Identifier])
+            return ua.QualifiedName(ObjectIdNames[int(str(self._node_id.Identifier))])
         return ua.QualifiedName(ua.uatypes.basetype_by_datatype[self._node_id])

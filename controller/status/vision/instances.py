@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from asyncua import ua
 from asyncua.server.address_space import AddressSpace, NodeData
@@ -75,7 +76,9 @@ def type_of(space: AddressSpace, node_id: ua.NodeId) -> ua.NodeId | None:
     return types[0] if types else None
 
 
-def children_of(space: AddressSpace, sources: tuple[ua.NodeId, ...]) -> Iterator[tuple[str, tuple[ua.NodeId, ...], int]]:
+def children_of(
+    space: AddressSpace, sources: tuple[ua.NodeId, ...]
+) -> Iterator[tuple[str, tuple[ua.NodeId, ...], int]]:
     """Name, declarations (nearest first, then its type's), and reference type of each child that has a rule."""
     for name, references in declared(space, sources).items():
         nodes = [r.NodeId for r in references]
@@ -92,9 +95,7 @@ class _Builder:
     def __init__(self, server: Server, optional: frozenset[str]) -> None:
         self._server, self._space, self._optional = server, server.iserver.aspace, optional
 
-    async def add(
-        self, place: Place, sources: tuple[ua.NodeId, ...], kind: ua.NodeId | None, path: str
-    ) -> None:
+    async def add(self, place: Place, sources: tuple[ua.NodeId, ...], kind: ua.NodeId | None, path: str) -> None:
         """Add one node as the nearest declaration has it, then its children."""
         item = ua.AddNodesItem()
         item.RequestedNewNodeId, item.BrowseName = place.node_id, place.browse_name
@@ -109,20 +110,22 @@ class _Builder:
             mandatory = any(is_mandatory(self._space, node) for node in chain[:1])
             if not mandatory and below not in self._optional:
                 continue
-            node_id = ua.NodeId(f"{place.node_id.Identifier}.{name}", place.node_id.NamespaceIndex)
+            node_id = ua.NodeId(ua.String(f"{place.node_id.Identifier}.{name}"), place.node_id.NamespaceIndex)
             browse_name = _attribute(self._space[chain[0]], AttributeIds.BrowseName)
             child = Place(place.node_id, reference, node_id, browse_name)
             await self.add(child, chain, type_of(self._space, chain[0]), below)
 
 
-def _attribute(node: NodeData, attribute: AttributeIds) -> object:
+def _attribute(node: NodeData, attribute: AttributeIds) -> Any:
     held = node.attributes.get(attribute)
     if held is None or held.value is None or held.value.Value is None:
         return None
     return held.value.Value.Value
 
 
-def _attributes(space: AddressSpace, sources: tuple[ua.NodeId, ...], name: ua.QualifiedName) -> tuple[ua.NodeClass, object]:
+def _attributes(
+    space: AddressSpace, sources: tuple[ua.NodeId, ...], name: ua.QualifiedName
+) -> tuple[ua.NodeClass, object]:
     nearest = space[sources[0]]
     node_class = ua.NodeClass(_attribute(nearest, AttributeIds.NodeClass))
     description = _attribute(nearest, AttributeIds.Description) or ua.LocalizedText("")
@@ -139,7 +142,7 @@ def _attributes(space: AddressSpace, sources: tuple[ua.NodeId, ...], name: ua.Qu
         rank = _attribute(nearest, AttributeIds.ValueRank)
         found.ValueRank = -1 if rank is None else rank
         found.ArrayDimensions = _attribute(nearest, AttributeIds.ArrayDimensions) or []
-        found.AccessLevel = found.UserAccessLevel = READ_ONLY
+        found.AccessLevel = found.UserAccessLevel = ua.Byte(READ_ONLY)
         values = (space[source].attributes.get(AttributeIds.Value) for source in sources)
         given = [v.value.Value for v in values if v is not None and v.value is not None and v.value.Value is not None]
         found.Value = next((v for v in given if v.Value is not None), ua.Variant())

@@ -198,9 +198,9 @@ def moves(at: State, target: State, expected: Expected) -> tuple[Move, ...]:
     A call of SelectModeAutomatic leads into INITIALIZED first, whatever the station is ready for.
     """
     route = _route(at, target)
-    if (State.PREOPERATIONAL, State.INITIALIZED) in expected and route[:1] == [State.READY]:
-        if at is State.PREOPERATIONAL:
-            route.insert(0, State.INITIALIZED)
+    selected = at is State.PREOPERATIONAL and (at, State.INITIALIZED) in expected
+    if selected and route[:1] == [State.READY]:
+        route.insert(0, State.INITIALIZED)
     found: list[Move] = []
     for state in route:
         found.append((_number(at, state, expected), state))

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from copy import copy
 from importlib import resources
 from io import BytesIO
+from typing import Any
 
 from asyncua import ua
 from asyncua.common.structures104 import load_custom_struct_xml_import
@@ -21,6 +22,7 @@ from asyncua.ua.object_ids import ObjectIds
 NODESETS = ("di", "ia", "machinery", "machine_vision", "pack_ml")
 """In the order in which they need each other."""
 DI = "http://opcfoundation.org/UA/DI/"
+IA = "http://opcfoundation.org/UA/IA/"
 MACHINERY = "http://opcfoundation.org/UA/Machinery/"
 MACHINE_VISION = "http://opcfoundation.org/UA/MachineVision"
 PACK_ML = "http://opcfoundation.org/UA/PackML/"
@@ -60,6 +62,12 @@ def importable(xml: bytes) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
+async def register_namespaces(server: Server) -> None:
+    """Give the models the same namespace indexes at every start, imported or not."""
+    for uri in (DI, IA, MACHINERY, MACHINE_VISION, PACK_ML):
+        await server.register_namespace(uri)
+
+
 async def import_nodesets(server: Server) -> list[ua.NodeId]:
     """Import all of them into a server that is initialised; the data types among the nodes become Python classes."""
     nodes: list[ua.NodeId] = []
@@ -79,7 +87,9 @@ async def _complete(server: Server, node_id: ua.NodeId) -> None:
     node = space[node_id]
     targets = {(r.ReferenceTypeId.Identifier, r.IsForward, r.BrowseName.Name): r.NodeId for r in node.references}
     encoding = targets.get((ObjectIds.HasEncoding, True, "Default Binary"))
-    above = next((to for (kind, forward, _), to in targets.items() if kind == ObjectIds.HasSubtype and not forward), None)
+    above = next(
+        (to for (kind, forward, _), to in targets.items() if kind == ObjectIds.HasSubtype and not forward), None
+    )
     if encoding is None or above is None or node_id in ua.uatypes.extension_objects_by_datatype:
         return
     inherited = space[above].attributes.get(AttributeIds.DataTypeDefinition)
@@ -92,9 +102,9 @@ async def _complete(server: Server, node_id: ua.NodeId) -> None:
     await server.get_node(node_id).write_attribute(
         AttributeIds.DataTypeDefinition, ua.DataValue(ua.Variant(definition, ua.VariantType.ExtensionObject))
     )
-    name = str(node.attributes[AttributeIds.BrowseName].value.Value.Value.Name)
+    name = str((await server.get_node(node_id).read_browse_name()).Name)
     if hasattr(ua, name):
         delattr(ua, name)
-    attributes = ua.DataTypeAttributes()
+    attributes: Any = ua.DataTypeAttributes()
     attributes.DisplayName, attributes.DataTypeDefinition = ua.LocalizedText(name), definition
     await load_custom_struct_xml_import(node_id, attributes)
