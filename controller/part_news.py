@@ -41,7 +41,7 @@ class PartNews:
         self._open[fact.part] = (wall_ns, product, fact.recipe_hash)
         if len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)
-        self._feed.tell(PartBegan(str(fact.part), str(fact.part_id), wall_ns))
+        self._feed.tell(PartBegan(str(fact.part), str(fact.part_id), wall_ns, self._runtime.station.jobs.series))
 
     def acquired(self, part: PartKey) -> None:
         """Every view of the part was exposed."""

@@ -108,11 +108,12 @@ class StationSnapshot(Message, frozen=True, kw_only=True):
 
 
 class PartBegan(Message, frozen=True):
-    """A part was taken in. key: "epoch/source/seq". wall_ns: Unix time of its trigger."""
+    """A part was taken in. key: "epoch/source/seq". wall_ns: Unix time of its trigger. series: of jobs that go on."""
 
     key: str
     part_id: str
     wall_ns: int
+    series: bool = False
 
 
 class PartAcquired(Message, frozen=True):

@@ -322,7 +322,7 @@ def _refused(method: str, why: str) -> Error:
 
 
 def _why(cause: int, description: Any) -> str:
-    said = text(getattr(description, "Text", description))
+    said = text(description)
     return f"{said or 'no reason given'} (cause {cause})"
 
 

@@ -134,8 +134,10 @@ class VisionSystem:
 
     def granted(self, method: str) -> None:
         """A method was granted: what it may cause within the next moments is put down to it."""
-        until = time.monotonic() + (LOADING_S if method.startswith("Prepare") else EXPECTED_S)
-        self._expected |= {pair: (cause, until) for pair, cause in GRANTED.get(method, {}).items()}
+        preparing, here = method.startswith("Prepare"), (self._state, self._state.top)
+        until = time.monotonic() + (LOADING_S if preparing else EXPECTED_S)
+        caused = GRANTED.get(method, {}).items()
+        self._expected |= {pair: (cause, until) for pair, cause in caused if preparing or pair[0] in here}
 
     def name_job(self, key: str, meas_id: str) -> None:
         """Remember what the client calls its measurement."""
@@ -168,7 +170,7 @@ class VisionSystem:
         match news:
             case PartBegan():
                 self._last_job = news.key
-                await self._job(news.key, running=True)
+                await self._job(news.key, job=True, series=news.series)
                 job = structures.job_id(news.key)
                 await self._events.fire(Kind.JOB_STARTED, f"part {news.part_id}", {"JobId": job})
             case PartAcquired():
@@ -178,7 +180,7 @@ class VisionSystem:
             case PartEnded():
                 fields = structures.result_fields(news, self._named.pop(news.key, ""))
                 await self._events.fire(Kind.RESULT_READY, f"{news.part_id}: {news.verdict}", fields)
-                await self._job(news.key, running=False)
+                await self._job(news.key, job=False)
 
     async def lose_feed(self) -> None:
         """Nothing is known of the station any more: the last state keeps standing there, uncertain."""
@@ -191,9 +193,9 @@ class VisionSystem:
                 held = await node.read_data_value(raise_on_bad_status=False)
                 await self._write(f"{name}.{child}", held.Value or ua.Variant(), quality)
 
-    async def _job(self, key: str, *, running: bool) -> None:
+    async def _job(self, key: str, **seen: bool) -> None:
         if key.split("/")[1:2] and key.split("/")[1] in SOURCES and self.snapshot is not None:
-            self._seen = replace(self._seen, job=running)
+            self._seen = replace(self._seen, **seen)
             await self._move()
 
     async def _move(self) -> None:
