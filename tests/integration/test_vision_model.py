@@ -16,10 +16,12 @@ from asyncua.client.client import Client
 from asyncua.common.node import Node
 from asyncua.ua.attribute_ids import AttributeIds
 
+from controller.status.vision import cache
 from controller.status.vision.machine import TRANSITIONS, State
 from controller.status.vision.nodesets import MACHINE_VISION, PACK_ML, importable, read_nodeset
 from controller.status.vision.system import AUTOMATIC, NAME, RECIPES, VISION
 from statemachines.handshake import Link
+from tests.integration.status_cache import model_cache
 from tests.integration.vision_station import TIMEOUT_S, VisionStation, serving
 
 SCHEMA = {
@@ -77,7 +79,8 @@ class Nodeset:
 @asynccontextmanager
 async def client_of(station: VisionStation) -> AsyncGenerator[Client]:
     async with Client(station.endpoint, timeout=TIMEOUT_S) as client:
-        await client.load_data_type_definitions()
+        # Reads the same classes as `load_data_type_definitions`, which sends some hundred requests at once for them.
+        assert await cache.load(model_cache()) is not None
         yield client
 
 
@@ -201,6 +204,7 @@ def recipes(tmp_path: Path) -> Path:
     return tmp_path / "recipes"
 
 
+@pytest.mark.timeout(150)
 async def test_every_transition_occurs_and_no_illegal_one(recipes: Path) -> None:
     """The station walks through its life; the client sees each step as an event with the standard's states."""
     async with serving(VisionStation(recipes)) as station, client_of(station) as client:

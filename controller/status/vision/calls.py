@@ -8,12 +8,14 @@ from enum import IntEnum
 from typing import Any
 
 from asyncua import ua
+from asyncua.server.address_space import AddressSpace
 from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
 from controller.status.access import method_access
+from controller.status.vision.instances import supertypes
 
 CALLER: ContextVar[str] = ContextVar("caller", default="OPC UA client")
 """Who is calling, for the journal; set by whoever knows the session's user."""
@@ -41,6 +43,9 @@ class Refused(Exception):
         self.code = code
 
 
+_BUILT_IN = frozenset(kind.value for kind in ua.VariantType if kind.value)
+Declared = tuple[ua.Argument, ua.VariantType]
+"""An argument and the built-in type that it is sent as."""
 Work = Callable[..., Awaitable[Sequence[Any]]]
 """Takes one plain value for each input argument, returns one for each output argument."""
 
@@ -56,7 +61,7 @@ def link(server: Server, node_id: ua.NodeId, work: Work) -> None:
             results = await work(*_checked(inputs, variants))
         except Refused as refused:
             return ua.StatusCode(ua.UInt32(refused.code))
-        return [_variant(argument, value) for argument, value in zip(outputs, results, strict=True)]
+        return [_variant(declared, value) for declared, value in zip(outputs, results, strict=True)]
 
     space[node_id].call = serve
 
@@ -69,25 +74,27 @@ def text(value: Any) -> str:
     return found.strip()
 
 
-def _arguments(server: Server, method: ua.NodeId, name: str) -> list[ua.Argument]:
+def _arguments(server: Server, method: ua.NodeId, name: str) -> list[Declared]:
     space = server.iserver.aspace
     for reference in space[method].references:
         if reference.IsForward and reference.BrowseName.Name == name:
             held = space[reference.NodeId].attributes[AttributeIds.Value].value
-            return list(held.Value.Value or []) if held is not None and held.Value is not None else []
+            found: list[ua.Argument] = list(held.Value.Value or []) if held is not None and held.Value else []
+            return [(argument, built_in(space, argument.DataType)) for argument in found]
     return []
 
 
-def _checked(inputs: list[ua.Argument], variants: Sequence[ua.Variant]) -> list[Any]:
+def _checked(inputs: list[Declared], variants: Sequence[ua.Variant]) -> list[Any]:
     if len(variants) < len(inputs):
         raise Refused(StatusCodes.BadArgumentsMissing)
     if len(variants) > len(inputs):
         raise Refused(StatusCodes.BadTooManyArguments)
-    return [_plain(argument, variant) for argument, variant in zip(inputs, variants, strict=True)]
+    return [_plain(declared, variant) for declared, variant in zip(inputs, variants, strict=True)]
 
 
-def _plain(argument: ua.Argument, variant: ua.Variant) -> Any:
-    value, kind = variant.Value, argument.DataType
+def _plain(declared: Declared, variant: ua.Variant) -> Any:
+    (argument, sent_as), value = declared, variant.Value
+    kind = argument.DataType
     if argument.ValueRank >= 1:
         if value is not None and not isinstance(value, list):
             raise Refused(StatusCodes.BadInvalidArgument)
@@ -97,24 +104,22 @@ def _plain(argument: ua.Argument, variant: ua.Variant) -> Any:
         if value is not None and not isinstance(value, structure):
             raise Refused(StatusCodes.BadInvalidArgument)
         return structure() if value is None else value
-    if isinstance(value, list) or variant.VariantType != built_in(kind):
+    if isinstance(value, list) or variant.VariantType != sent_as:
         raise Refused(StatusCodes.BadInvalidArgument)
     return value
 
 
-def built_in(kind: ua.NodeId) -> ua.VariantType:
-    """The built-in type that a data type is sent as."""
-    if kind in ua.uatypes.extension_objects_by_datatype:
-        return ua.VariantType.ExtensionObject
-    if kind in ua.uatypes.enums_by_datatype:
-        return ua.VariantType.Int32
-    if kind.NamespaceIndex == 0 and kind.Identifier in {ObjectIds.UtcTime, ObjectIds.Duration}:
-        return ua.VariantType.DateTime if kind.Identifier == ObjectIds.UtcTime else ua.VariantType.Double
-    if kind.NamespaceIndex == 0 and kind.Identifier in {held.value for held in ua.VariantType}:
-        return ua.VariantType(kind.Identifier)
-    alias: Any = getattr(ua, ua.uatypes.basetype_by_datatype[kind])
-    return ua.VariantType[alias.__name__]
+def built_in(space: AddressSpace, kind: ua.NodeId) -> ua.VariantType:
+    """The built-in type that a data type is sent as: the first one among itself and the types above it."""
+    for data_type in (kind, *supertypes(space, kind)):
+        number = data_type.Identifier if data_type.NamespaceIndex == 0 else 0
+        if number == ObjectIds.Enumeration:
+            return ua.VariantType.Int32
+        if number in _BUILT_IN:
+            return ua.VariantType(number)
+    return ua.VariantType.Variant
 
 
-def _variant(argument: ua.Argument, value: Any) -> ua.Variant:
-    return ua.Variant(value, built_in(argument.DataType), is_array=argument.ValueRank >= 1)
+def _variant(declared: Declared, value: Any) -> ua.Variant:
+    argument, sent_as = declared
+    return ua.Variant(value, sent_as, is_array=argument.ValueRank >= 1)

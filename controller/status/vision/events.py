@@ -46,7 +46,7 @@ class Events:
             self._types[kind] = {}
             for child in await event_type.get_children():
                 name = (await child.read_browse_name()).Name
-                self._types[kind][name] = built_in(await child.read_data_type())
+                self._types[kind][name] = built_in(self._server.iserver.aspace, await child.read_data_type())
 
     async def fire(self, kind: Kind, message: str, fields: Mapping[str, Any], severity: int = 100) -> None:
         """Fire one event. fields: by the browse names of the event's type; a transition's as "Transition/Id"."""

@@ -282,8 +282,7 @@ class VisionMethods:
 
     async def _stop(self, method: str, abort: bool, why: str) -> Outputs:
         self._allowed(method)
-        snapshot = self._system.snapshot
-        if snapshot is not None and not snapshot.job_series and not snapshot.job:
+        if not self._system.runs_jobs:
             return [_refused(method, "the PLC runs the parts: take its Enable to 0")]
         return [await self._wish(method, lambda id: StopJobs(id, abort, CALLER.get(), why))]
 

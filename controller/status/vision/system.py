@@ -124,6 +124,11 @@ class VisionSystem:
         """The state shown; methods are allowed by it."""
         return self._state
 
+    @property
+    def runs_jobs(self) -> bool:
+        """What runs was started by a client, not by the PLC."""
+        return self._seen.series or self._seen.job
+
     async def build(self) -> None:
         """Find the nodes and show that nothing is known yet."""
         self._namespace = await self._server.get_namespace_index(MACHINE_VISION)
