@@ -31,6 +31,7 @@ from controller.status.messages import (
 from controller.status.nodes import StatusNodes
 from controller.status.process import StatusSettings
 from controller.status.vision import cache
+from controller.status.vision.machinery import Machine, build_machine
 from controller.status.vision.methods import VisionMethods
 from controller.status.vision.nodesets import import_nodesets, register_namespaces
 from controller.status.vision.recipes import RecipeFolder
@@ -99,6 +100,8 @@ class _Service:
         await desk.build(nodes.station)
         vision = VisionSystem(server)
         await vision.build()
+        machine = Machine(server, self._settings.station)
+        await machine.build()
         recipes = RecipeFolder(self._settings.recipes)
         journal = self._settings.journal
         VisionMethods(vision, desk, recipes, Results(journal, recipes) if journal is not None else None).link(server)
@@ -110,7 +113,7 @@ class _Service:
             return
         channel.offer(Serving(self._settings.endpoint))
         try:
-            await self._feed(nodes, vision, channel)
+            await self._feed(nodes, vision, machine, channel)
         finally:
             # Only the listener: stopping the rest takes a second, for a clock that ends with the loop anyway.
             if server.bserver is not None:
@@ -130,7 +133,7 @@ class _Service:
                 self._parts.append(message)
         self._news.set()
 
-    async def _feed(self, nodes: StatusNodes, vision: VisionSystem, channel: Channel) -> None:
+    async def _feed(self, nodes: StatusNodes, vision: VisionSystem, machine: Machine, channel: Channel) -> None:
         """Show each snapshot and tell of each part; when nothing comes, say so."""
         alive_at = time.monotonic()
         while not self._ended:
@@ -140,6 +143,7 @@ class _Service:
             except TimeoutError:
                 await nodes.lose_feed()
                 await vision.lose_feed()
+                await machine.show(None, None)
             self._news.clear()
             # Parts first: their ends are waited for, and a snapshot takes a while to show.
             while self._parts:
@@ -147,6 +151,7 @@ class _Service:
             snapshot, self._snapshot = self._snapshot, None
             if snapshot is not None:
                 await vision.show(snapshot)
+                await machine.show(vision.state, snapshot)
                 await nodes.show(snapshot)
             if time.monotonic() - alive_at >= ALIVE_S:
                 alive_at = time.monotonic()
@@ -169,6 +174,7 @@ async def prepared_server(settings: StatusSettings) -> Server:
     if nodes is None:
         imported = await import_nodesets(server)
         await build_objects(server)
+        await build_machine(server)
         if settings.cache is not None:
             cache.save(settings.cache, server, imported)
     return server

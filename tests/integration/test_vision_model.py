@@ -37,7 +37,9 @@ class Nodeset:
     """The official XML, read by nothing of the product."""
 
     def __init__(self) -> None:
-        self.nodes = {n.get("NodeId", ""): n for n in ET.fromstring(read_nodeset("machine_vision")) if n.get("NodeId")}
+        root = ET.fromstring(read_nodeset("machine_vision"))
+        self.aliases = {a.get("Alias", ""): a.text or "" for a in root.iterfind("u:Aliases/u:Alias", SCHEMA)}
+        self.nodes = {n.get("NodeId", ""): n for n in root if n.get("NodeId")}
 
     def references(self, node: str, kind: str, *, forward: bool = True) -> list[str]:
         found = self.nodes[node].findall("u:References/u:Reference", SCHEMA) if node in self.nodes else []
@@ -186,8 +188,9 @@ async def test_every_mandatory_child_is_there_with_its_type_rank_and_access() ->
             if not element.tag.endswith("UAVariable"):
                 return
             data_type, rank = element.get("DataType", "i=24"), int(element.get("ValueRank", "-1"))
-            if data_type.startswith("ns=1;"):
-                wanted = ua.NodeId.from_string(data_type.replace("ns=1;", f"ns={namespace};"))
+            if "=" in data_type or data_type in nodeset.aliases:
+                alias = nodeset.aliases.get(data_type, data_type)
+                wanted = ua.NodeId.from_string(alias.replace("ns=1;", f"ns={namespace};"))
                 assert await node.read_data_type() == wanted, f"{node}"
             assert (await node.read_attribute(AttributeIds.ValueRank)).Value.Value == rank, f"{node}"  # type: ignore[union-attr]
             access = await node.get_access_level()

@@ -21,6 +21,8 @@ _HAS_RULE = ua.NodeId(ua.Int32(ObjectIds.HasModellingRule))
 _HAS_TYPE = ua.NodeId(ua.Int32(ObjectIds.HasTypeDefinition))
 _MANDATORY = ua.NodeId(ua.Int32(ObjectIds.ModellingRule_Mandatory))
 
+_ANY = ua.NodeId(ua.Int32(ObjectIds.BaseDataType))
+
 READ_ONLY = 1
 """AccessLevel CurrentRead. The types declare more; what a station shows is never a client's to write."""
 
@@ -46,8 +48,8 @@ async def instantiate(server: Server, type_id: ua.NodeId, place: Place, optional
 
 def supertypes(space: AddressSpace, type_id: ua.NodeId) -> Iterator[ua.NodeId]:
     """The types above a type, nearest first."""
-    while True:
-        above = [r for r in space[type_id].references if r.ReferenceTypeId == _HAS_SUBTYPE and not r.IsForward]
+    while (node := space.get(type_id)) is not None:
+        above = [r for r in node.references if r.ReferenceTypeId == _HAS_SUBTYPE and not r.IsForward]
         if not above:
             return
         type_id = above[0].NodeId
@@ -138,7 +140,9 @@ def _attributes(
     else:
         node_class = ua.NodeClass.Variable
         found = ua.VariableAttributes()
-        found.DataType = _attribute(nearest, AttributeIds.DataType)
+        # A nodeset that names no data type means any; the importer leaves the null id for it.
+        data_type = _attribute(nearest, AttributeIds.DataType)
+        found.DataType = _ANY if data_type is None or data_type.is_null() else data_type
         rank = _attribute(nearest, AttributeIds.ValueRank)
         found.ValueRank = -1 if rank is None else rank
         found.ArrayDimensions = _attribute(nearest, AttributeIds.ArrayDimensions) or []
