@@ -67,10 +67,8 @@ METHODS: dict[str, MethodAccess] = {
     f"{_RESULTS}.GetResultComponentsById": _READS,
     f"{_RESULTS}.GetResultListFiltered": _READS,
     f"{_RESULTS}.ReleaseResultHandle": _READS,
-    f"{_RECIPES}.Recipes.*.Prepare": _OPERATES,
-    f"{_RECIPES}.Recipes.*.Unprepare": _OPERATES,
 }
-"""Every method that a client can call, by the string of its node id. A "*" stands for one part of the name."""
+"""Every method that a client can call, by the string of its node id."""
 
 WRITABLE: dict[str, Role] = {}
 """Every variable that a client can write, with its least role: none. Wishes are methods."""
@@ -78,12 +76,4 @@ WRITABLE: dict[str, Role] = {}
 
 def method_access(name: str) -> MethodAccess:
     """Access of the method with this node id string. Raises KeyError for a method that was never declared."""
-    if name in METHODS:
-        return METHODS[name]
-    parts = name.split(".")
-    for declared, access in METHODS.items():
-        wanted = declared.split(".")
-        head, star, tail = declared.partition(".*.")
-        if star and len(parts) > len(wanted) - 1 and name.startswith(head + ".") and name.endswith("." + tail):
-            return access
-    raise KeyError(name)
+    return METHODS[name]
