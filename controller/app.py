@@ -15,7 +15,7 @@ from typing import assert_never
 from loguru import logger
 
 from controller.clock import SystemClock
-from controller.config import CameraConfig, FolderCameraConfig, SimCameraConfig, StationConfig
+from controller.config import CameraConfig, FolderCameraConfig, GenicamCameraConfig, SimCameraConfig, StationConfig
 from controller.drivers.camera.folder import FolderCamera
 from controller.drivers.plc.opcua import OpcUaPlc, OpcUaPlcSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
@@ -78,7 +78,7 @@ class StationProcess:
         self._recipes = FolderRecipeBook(config)
         priority = config.station.process_priority
         self._lane = InferenceLane(on_start=partial(raise_thread, priority))
-        self._cameras = {camera.name: _camera(camera) for camera in config.cameras}
+        self._cameras = {camera.name: open_camera(camera) for camera in config.cameras}
         self._journal = SqliteJournal(
             config.journal_path,
             self._committed,
@@ -281,7 +281,8 @@ def _initial(config: StationConfig, latch: FileLatch, now: Ns) -> Station:
     )
 
 
-def _camera(config: CameraConfig) -> Camera:
+def open_camera(config: CameraConfig) -> Camera:
+    """The camera that a section of station.toml describes, not opened yet."""
     match config:
         case FolderCameraConfig():
             return FolderCamera(
@@ -293,10 +294,34 @@ def _camera(config: CameraConfig) -> Camera:
                 seed=config.seed,
                 colour=config.colour,
             )
+        case GenicamCameraConfig():
+            return _genicam(config)
         case SimCameraConfig():
             return SimCamera(config.belt, config.exposure_us, name=config.name)
         case _:
             assert_never(config)
+
+
+def _genicam(config: GenicamCameraConfig) -> Camera:
+    try:
+        from controller.drivers.camera.genicam import GenicamCamera
+        from controller.drivers.camera.genicam_messages import GenicamSettings
+    except ImportError as error:
+        cure = f"needs the extra genicam: pip install linegate[genicam] ({error})"
+        raise ConfigError("station.toml", f"cameras.{config.name}.kind", config.kind, cure) from error
+    return GenicamCamera(
+        GenicamSettings(
+            name=config.name,
+            producer=str(config.producer),
+            device=config.device,
+            acquisition=config.acquisition,
+            trigger_source=config.trigger_source,
+            features=dict(config.features),
+            buffers=config.buffers,
+            pool=config.pool_frames,
+            largest=round(config.largest_mb * 1_000_000),
+        )
+    )
 
 
 def _link(config: StationConfig) -> PlcLink:
@@ -313,6 +338,7 @@ def _link(config: StationConfig) -> PlcLink:
             request_timeout_ms=plc.request_timeout_ms,
             part_id=plc.part_id,
             modulus=plc.sequence_modulus,
+            profile=plc.profile,
         )
     )
 

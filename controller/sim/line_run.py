@@ -19,7 +19,7 @@ from controller.errors import DeviceError, DeviceTimeout
 from controller.sim.image_check import ImageCheck, check_images
 from controller.sim.plc_commands import LineFinished, TallyReady
 from controller.sim.plc_process import SoftPlcProcess
-from controller.sim.plc_settings import SoftPlcSettings
+from controller.sim.plc_settings import Profile, Protocol, SoftPlcSettings
 from controller.sim.renderer_process import RendererProcess, RendererSettings
 from controller.sim.source import RenderedSettings, SourceSettings, open_source
 from controller.sim.status_view import StatusClients, StatusView
@@ -43,6 +43,9 @@ class LineSettings:
     deadline_ms: float = 80.0
     gate_delay_ms: float = 400.0
     ok_images: str = "jpeg"
+    protocol: Protocol = "opcua"
+    profile: Profile = "sequence"
+    poll_ms: float = 2.0
     source: SourceSettings | None = None
     product: str = "washer"
     recipes: Path = RECIPES
@@ -110,6 +113,8 @@ def run_line(settings: LineSettings, folder: Path, progress: Progress | None = N
     )
     plc = SoftPlcProcess(
         SoftPlcSettings(
+            protocol=settings.protocol,
+            profile=settings.profile,
             rate_ppm=settings.rate_ppm,
             jitter_ms=settings.jitter_ms,
             seed=settings.seed,
@@ -142,7 +147,10 @@ def _run_station(
         folder,
         name="demo",
         belt=belt,
-        plc_endpoint=plc.wait_ready(),
+        plc_address=plc.wait_ready(),
+        protocol=settings.protocol,
+        profile=settings.profile,
+        poll_ms=settings.poll_ms,
         mode=settings.mode,
         ok_images=settings.ok_images,
         product=settings.product,

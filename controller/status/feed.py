@@ -30,9 +30,11 @@ from statemachines.vocabulary import Health
 
 PACE_S = 0.005
 """How long a message to the status process may wait: a part's end is to reach clients within 20 ms."""
-SILENCE_S = 60.0
-"""A status process that says nothing for so long is killed and started anew. Its very first start imports the companion
-models, at the lowest priority beside a station that compiles its own."""
+SILENCE_S = 20.0
+"""A status process that says nothing for so long is killed and started anew."""
+STARTING_S = 120.0
+"""The same until its first word: its very first start imports the companion models, at a low priority beside a station
+that compiles its own."""
 
 
 class StatusFeed:
@@ -60,6 +62,7 @@ class StatusFeed:
             on_health,
             protocol=PROTOCOL,
             silence_s=silence_s,
+            starting_s=max(silence_s, STARTING_S),
             pace_s=PACE_S,
         )
 

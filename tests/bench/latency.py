@@ -103,7 +103,7 @@ def run(blocks: int = 12, block: int = 50) -> dict[str, float]:
         bare = context.Process(target=run_bare, args=(theirs.wait_ready(), belt, ready, stop), daemon=True)
         bare.start()
         workspace = make_workspace(
-            Path(folder), name="bench", belt=belt, plc_endpoint=ours.wait_ready(), ok_images="none"
+            Path(folder), name="bench", belt=belt, plc_address=ours.wait_ready(), ok_images="none"
         )
         station = StationProcess(workspace)
         try:

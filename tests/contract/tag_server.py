@@ -13,7 +13,7 @@ from asyncua import ua
 from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
 
-from controller.drivers.plc.tags import Direction, Tag, TagType, names
+from controller.drivers.plc.tags import SEQUENCE, Direction, Tag, TagType
 
 VariantType = ua.VariantType
 
@@ -62,7 +62,7 @@ class TagServer:
         self._server.set_endpoint(self.endpoint)
         self._server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         await self._server.register_namespace("urn:linegate:test-plc")
-        for name, tag in names(self.settings.depth).items():
+        for name, tag in SEQUENCE.names(self.settings.depth).items():
             if name not in self.settings.missing:
                 await self._add(name, tag)
         await self._server.start()
@@ -110,7 +110,7 @@ class TagServer:
 
     async def reset(self) -> None:
         """Every tag as at the start."""
-        for name, tag in names(self.settings.depth).items():
+        for name, tag in SEQUENCE.names(self.settings.depth).items():
             if name in self._nodes:
                 await self.set(name, self._start_value(name))
                 if tag.direction is Direction.STATION_TO_PLC and name not in self.settings.read_only:

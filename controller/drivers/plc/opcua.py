@@ -18,22 +18,12 @@ from controller.drivers.plc.opcua_binding import BoundTag, TagRules, bind
 from controller.drivers.plc.opcua_channel import Channel, status_name
 from controller.drivers.plc.opcua_watch import Watch
 from controller.drivers.plc.pacing import Pace
-from controller.drivers.plc.tags import (
-    HEAD,
-    RESULT,
-    RESULT_SEQ,
-    STATUS,
-    TRIGGER,
-    TagValue,
-    answer_values,
-    names,
-    slot_of,
-)
+from controller.drivers.plc.tags import TAG_SETS, Profile, TagValue, answer_values
 from controller.errors import ConfigError, DeviceRefused, DeviceUnavailable
 from controller.ports import PlcReading, StatusValue
 from statemachines.vocabulary import MS, Answer, Ns, PlcHead, TriggerSlot
 
-_WATCHED = ("TriggerSeq", "Enable", "SessionAck")
+_WATCHED = frozenset({"TriggerSeq", "Enable", "SessionAck", "Trigger", "ResultAck"})
 _PLANS = 256
 """Read requests kept ready; a station asks for runs of at most `depth` neighbours, far fewer than this."""
 
@@ -56,6 +46,7 @@ class OpcUaPlcSettings:
     request_timeout_ms: float = 200.0
     part_id: Literal["int", "string"] = "int"
     modulus: int = 1 << 30
+    profile: Profile = "sequence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +65,7 @@ class OpcUaPlc:
     def __init__(self, settings: OpcUaPlcSettings) -> None:
         """Raises ConfigError for settings that can never work."""
         self._settings = settings
+        self._tags = TAG_SETS[settings.profile]
         self._endpoint = settings.endpoint
         self._nodes = _nodes(settings)
         self._channel: Channel | None = None
@@ -100,7 +92,7 @@ class OpcUaPlc:
             await channel.open(deadline)
             self._prepare(await bind(channel, self._nodes, rules, deadline))
             if self._settings.trigger == "subscribe":
-                watched = [self._nodes[name][1] for name in _WATCHED]
+                watched = [self._nodes[tag.name][1] for _, tag in self._tags.head if tag.name in _WATCHED]
                 self._watch = await Watch.open(channel, watched, self._settings.publishing_ms, deadline)
             self._channel, connected = channel, True
         finally:
@@ -112,7 +104,7 @@ class OpcUaPlc:
         """One Read: the head, TriggerSeq first, then one slot for each of `seqs`. Raises DeviceError."""
         channel = self._connected()
         depth = self._settings.depth
-        key = tuple(slot_of(seq, depth) for seq in seqs)
+        key = tuple(self._tags.slot_of(seq, depth) for seq in seqs)
         plan = self._plans.get(key) or self._plan(key)
         sent_at = Ns(time.monotonic_ns())
         self._pace.started(sent_at)
@@ -124,7 +116,11 @@ class OpcUaPlc:
         fields: dict[str, Any] = {name: value for (name, _), value in zip(head, values, strict=False)}
         slots = tuple(
             TriggerSlot(
-                **{name: values[place] for (name, _), place in zip(TRIGGER, places, strict=True) if place is not None}  # pyright: ignore[reportArgumentType]
+                **{
+                    name: values[place]
+                    for (name, _), place in zip(self._tags.trigger, places, strict=True)
+                    if place is not None
+                }  # pyright: ignore[reportArgumentType]
             )
             for places in plan.slots
         )
@@ -151,7 +147,7 @@ class OpcUaPlc:
         A deadline in the past still gets 5 ms a request: an answer once handed over may be retried (rule f).
         """
         channel = self._connected()
-        *fields, seq = self._results[slot_of(answer.seq, self._settings.depth)]
+        *fields, seq = self._results[self._tags.slot_of(answer.seq, self._settings.depth)]
         await self._write(channel, fields, answer_values(answer), deadline)
         await self._write(channel, (seq,), (answer.seq,), deadline)
 
@@ -189,11 +185,13 @@ class OpcUaPlc:
         return tag
 
     def _prepare(self, bound: dict[str, BoundTag]) -> None:
+        tags = self._tags
         self._bound, self._plans = bound, {}
-        self._head = tuple((name, bound[tag.name]) for name, tag in HEAD if tag.name in bound)
-        self._status = {tag.name: bound[tag.name] for tag in STATUS}
+        self._head = tuple((name, bound[tag.name]) for name, tag in tags.head if tag.name in bound)
+        self._status = {tag.name: bound[tag.name] for tag in tags.status}
         self._results = tuple(
-            tuple(bound[tag.at(index)] for tag in (*RESULT, RESULT_SEQ)) for index in range(self._settings.depth)
+            tuple(bound[tag.at(index)] for tag in (*tags.result, tags.result_seq))
+            for index in range(tags.slots(self._settings.depth))
         )
 
     def _plan(self, key: tuple[int, ...]) -> _ReadPlan:
@@ -201,7 +199,7 @@ class OpcUaPlc:
         slots: list[tuple[int | None, ...]] = []
         for index in key:
             places: list[int | None] = []
-            for _, tag in TRIGGER:
+            for _, tag in self._tags.trigger:
                 found = self._bound.get(tag.at(index))
                 places.append(None if found is None else len(tags))
                 if found is not None:
@@ -226,7 +224,7 @@ def _nodes(settings: OpcUaPlcSettings) -> dict[str, tuple[Any, ua.NodeId]]:
     """Every tag with its node id. Raises ConfigError."""
     if settings.depth < 2 or settings.depth & (settings.depth - 1):
         raise ConfigError(settings.endpoint, "depth", settings.depth, "must be a power of two, 2 or more")
-    tags = names(settings.depth)
+    tags = TAG_SETS[settings.profile].names(settings.depth)
     for name in settings.overrides:
         if name not in tags:
             raise ConfigError(

@@ -16,7 +16,7 @@ from controller.sim.workspace import PACKAGES, Workspace, make_workspace
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return make_workspace(
-        tmp_path / "station", name="s1", belt="b", plc_endpoint="opc.tcp://127.0.0.1:4840/plc", image_budget_mb=10
+        tmp_path / "station", name="s1", belt="b", plc_address="opc.tcp://127.0.0.1:4840/plc", image_budget_mb=10
     )
 
 
