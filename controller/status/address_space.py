@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from controller.status.access import METHODS as ACCESS
 from controller.status.messages import STAGES, PartSummary, StageLatency, StationSnapshot
 
 NAMESPACE = "urn:linegate:status"
@@ -251,6 +252,15 @@ def page() -> str:
         "| method | arguments | meaning |",
         "|---|---|---|",
         *(f"| Station.{method.name} | {_arguments(method)} | {method.description} |" for method in METHODS),
+        "",
+        "## Methods by role",
+        "",
+        "The companion models' own methods (OPC 40100-1) have the standard's arguments. `Error` is 0, or below 0: "
+        "-1 refused by the station, -2 unknown, -3 exists already, -4 in force, -5 unreadable, -6 too late.",
+        "",
+        "| method | least role | audit |",
+        "|---|---|---|",
+        *(f"| {name} | {held.role.name.lower()} | {held.audit.name.lower()} |" for name, held in ACCESS.items()),
         "",
     ]
     return "\n".join(lines)

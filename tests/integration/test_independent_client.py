@@ -130,7 +130,7 @@ async def test_it_browses_reads_subscribes_calls_and_receives(tmp_path: Path) ->
         json.loads(output.decode().strip().splitlines()[-1]) if output else {"error": errors.decode()}
     )
     assert "error" not in seen, seen
-    assert seen["browsed"] > 100 and seen["subscribed"] == 200
+    assert seen["browsed"] >= 80 and seen["subscribed"] == 200
     called = {method.removeprefix("ns=2;s=") for method in seen["calls"]}
     assert called == set(METHODS)
     assert {call["status"] for call in seen["calls"].values()} == {"Good"}, seen["calls"]
