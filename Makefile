@@ -11,7 +11,7 @@ RIGS ?= opcua-sequence
 PARTS ?= 100000
 PROTOCOLS ?= opcua
 
-.PHONY: demo test check bench hil soak real model docs clean
+.PHONY: demo test check bench hil soak real model node-client docs clean
 
 demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status server
 	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
@@ -41,6 +41,9 @@ real: $(TRAIN)  ## a model from real images, and the line on their test split
 
 model: $(TRAIN)  ## train the demo model anew
 	$(PY) -m controller.sim.demo_model --out models/packages
+
+node-client:  ## the independent OPC UA client that a test uses where it is installed (needs Node)
+	cd tests/integration/node && npm install --no-audit --no-fund
 
 docs: $(DEV)  ## generated pages
 	$(PY) -m statemachines.diagrams > docs/state-machines.md

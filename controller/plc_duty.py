@@ -18,7 +18,19 @@ from controller.ports import PlcLink, StatusValue
 from controller.runtime import Runtime
 from statemachines import station as core
 from statemachines.cycle import awaits_write
-from statemachines.vocabulary import MS, BlockWritten, Health, HealthReported, LinkLost, LinkUp, Ns, PlcRead, Publish, Published, SessionTold
+from statemachines.vocabulary import (
+    MS,
+    BlockWritten,
+    Health,
+    HealthReported,
+    LinkLost,
+    LinkUp,
+    Ns,
+    PlcRead,
+    Publish,
+    Published,
+    SessionTold,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ from controller.recipes import Lane, LoadedRecipe, RecipeBook
 from models.errors import ImageUnfit, ModelError
 from models.frame import Frame
 from statemachines import station as core
+from statemachines.cycle import Stage
 from statemachines.errors import IllegalEvent
+from statemachines.jobs import REPLAY
 from statemachines.station import Station
 from statemachines.vocabulary import (
     ArmDeadline,
@@ -95,18 +97,35 @@ class Devices:
 OutcomeListener = Callable[[Outcome, Duration], None]
 
 
+@dataclass(frozen=True, slots=True)
+class PartListeners:
+    """Told of each part on the loop's thread; they only note it down."""
+
+    began: Callable[[RecordTrigger], None]
+    acquired: Callable[[PartKey], None]
+
+
 class Runtime:
     """One station's loop."""
 
-    def __init__(self, station: Station, devices: Devices, on_outcome: OutcomeListener | None = None) -> None:
+    def __init__(
+        self,
+        station: Station,
+        devices: Devices,
+        on_outcome: OutcomeListener | None = None,
+        listeners: PartListeners | None = None,
+    ) -> None:
         self.station = station
         self.recipe: LoadedRecipe | None = None
+        self.replay: Mapping[str, Camera] = {}
+        """By view: what jobs of a simulating station see."""
         self.answers: asyncio.Queue[Publish] = asyncio.Queue()
         self.changed = asyncio.Event()
         self.ending = asyncio.Event()
         self.exit_code = 0
         self._devices = devices
         self._on_outcome = on_outcome
+        self._listeners = listeners
         self._work: dict[PartKey, PartWork] = {}
         self._recipes: dict[str, LoadedRecipe] = {}
         self._camera_turn = {name: asyncio.Lock() for name in devices.cameras}
@@ -209,6 +228,8 @@ class Runtime:
         self._tasks.create_task(work)
 
     def _append(self, fact: RecordTrigger | Outcome | RecordLate | RecordGate | RecordEvent) -> None:
+        if isinstance(fact, RecordTrigger) and self._listeners is not None:
+            self._listeners.began(fact)
         self._devices.journal.append(Record(self._devices.clock.wall_ns(), fact))
 
     def _part(self, part: PartKey) -> PartWork:
@@ -228,6 +249,8 @@ class Runtime:
         """Expose and fetch one view; whatever the camera does, exactly one event comes of it."""
         view = self._loaded(command.part).views[command.view]
         camera, started = self._devices.cameras[view.camera], self.now()
+        if command.part.source == REPLAY:
+            camera = self.replay[command.view]
         try:
             async with asyncio.timeout_at(command.deadline / 1e9), self._camera_turn[view.camera]:
                 frame = await camera.capture(command.part, command.view, command.until, command.deadline)
@@ -239,6 +262,9 @@ class Runtime:
         work.frames[command.view] = frame
         work.capture_ns = max(work.capture_ns, at - started)
         self.post(FrameCaptured(command.part, command.view, at, Ns(frame.exposed_at), frame.counter, frame.camera))
+        cycle = self.station.cycles.get(command.part)
+        if self._listeners is not None and cycle is not None and cycle.stage is Stage.INFERRING:
+            self._listeners.acquired(command.part)
 
     def _infer(self, command: Infer) -> None:
         part, view = command.part, command.view

@@ -2,28 +2,23 @@
 
 Explored: the real `statemachines.station` tables with the real order of status writes, joined to a PLC that may break
 the contract once in each history: give a pulse, drop or raise a bit at any moment, raise Trigger before its fields or
-while the station is not Ready, ask for the same part again, skip a number. Reads may be torn: each tag is from now or from
-the moment of the last read. Writes take one step a request. The journal commits late, cameras and models fail or come
+while the station is not Ready, ask for the same part again, skip a number. Reads may be torn: each tag is from now or
+from the moment of the last read. Writes take one step a request. The journal commits late, cameras and models fail or come
 late, deadlines strike and phases run out at any moment, the link is lost, the PLC restarts, Enable falls.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pytest
-
 from controller.plc_order import next_request
 from controller.ports import StatusValue
-from statemachines import cycle as part_cycle
-from statemachines import four_phase
-from statemachines.cycle import FINAL, Stage, TurnCame, awaits_write
+from statemachines.cycle import FINAL, Stage, awaits_write
 from statemachines.errors import IllegalEvent
-from statemachines.four_phase import AckSign, TriggerSign
-from statemachines.handshake import Contract, Handshake, Link, Sign
+from statemachines.handshake import Contract, Handshake, Link
 from statemachines.line import Line
 from statemachines.phases import Phases, ResultPhase, TriggerPhase
 from statemachines.sequence import distance, following
@@ -239,9 +234,9 @@ def _publish(world: World, command: Publish, at: Ns, mode: Mode) -> World:
         raise Violation(f"invariant 6: {answer.action.name} in SHADOW")
     if answer.session_id != world.station.handshake.session_id:
         raise Violation(f"part {part} answered outside of its session")
-    if world.published and world.published[-1].epoch == part.epoch:
-        if distance(world.published[-1].seq, part.seq, MODULUS) > MODULUS // 2:
-            raise Violation(f"part {part} was answered out of order")
+    last = world.published[-1] if world.published else None
+    if last is not None and last.epoch == part.epoch and distance(last.seq, part.seq, MODULUS) > MODULUS // 2:
+        raise Violation(f"part {part} was answered out of order")
     return world.but(published=(*world.published, part), writing=(*world.writing, (part, answer, 0)))
 
 
