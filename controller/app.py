@@ -16,25 +16,23 @@ from loguru import logger
 
 from controller.clock import SystemClock
 from controller.config import CameraConfig, FolderCameraConfig, GenicamCameraConfig, SimCameraConfig, StationConfig
-from controller.config_plc import ModbusPlcConfig, OpcUaPlcConfig
 from controller.drivers.camera.folder import FolderCamera
-from controller.drivers.plc.modbus import ModbusPlc, ModbusPlcSettings
-from controller.drivers.plc.modbus_layout import RegisterMap
-from controller.drivers.plc.modbus_server import ModbusServerPlc, ModbusServerSettings
-from controller.drivers.plc.opcua import OpcUaPlc, OpcUaPlcSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
 from controller.drivers.record.latch import FileLatch
 from controller.errors import ConfigError, ControllerError, DeviceError, RecordError
 from controller.exit_codes import CONFIG_ERROR, RESTART
+from controller.job_duty import JobDuty
 from controller.lane_watch import LaneWatch
 from controller.logs import set_up_logs
+from controller.part_news import PartNews
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
-from controller.ports import Camera, PlcLink
+from controller.plc_links import plc_link
+from controller.ports import Camera
 from controller.priority import raise_process, raise_thread
 from controller.recipe_book import FolderRecipeBook
 from controller.recipes import LoadedRecipe
-from controller.runtime import Devices, Duration, Runtime
+from controller.runtime import Devices, Duration, PartListeners, Runtime
 from controller.sim.camera import SimCamera
 from controller.snapshots import SnapshotDuty
 from controller.status.feed import StatusFeed
@@ -97,13 +95,17 @@ class StationProcess:
             queue_frames=config.images.queue_frames,
         )
         devices = Devices(self._cameras, self._lane, self._journal, self._images, self._latch, self._recipes, clock)
-        self._runtime = Runtime(_initial(config, self._latch, clock.now()), devices, self._took)
+        self._news = PartNews(clock.wall_ns)
+        listeners = PartListeners(self._news.began, self._news.acquired)
+        self._runtime = Runtime(_initial(config, self._latch, clock.now()), devices, self._took, listeners)
+        self._jobs = JobDuty(self._runtime, self._next_session, config.images_path)
         self._notifier = SystemdNotifier()
         self._probe = LoopProbe(self._beat, config.plc.heartbeat_ms)
         self._guard = HangGuard(self._probe, config.watchdog.loop_hang_s, self._loop_hangs)
         self._snapshots = SnapshotDuty(
-            self._runtime, config.station.name, config.status.snapshot_ms, self._probe.lag_ms, self._drops
+            self._runtime, config.station.name, config.status.snapshot_ms, self._probe.lag_ms, self._drops, self._jobs
         )
+        self._sessions: Sessions | None = None
         self._duty: PlcDuty | None = None
         self._feed: StatusFeed | None = None
 
@@ -115,7 +117,8 @@ class StationProcess:
                 asyncio.to_thread(self._open_records),
                 asyncio.to_thread(self._recipes.load, 0, self._config.station.initial_recipe),
             )
-            duty = PlcDuty(self._runtime, _link(self._config), _timing(self._config), Sessions(start_number))
+            self._sessions = Sessions(start_number)
+            duty = PlcDuty(self._runtime, plc_link(self._config), _timing(self._config), self._sessions)
             self._duty = duty
             await self._serve(duty, recipe)
         finally:
@@ -155,16 +158,27 @@ class StationProcess:
         tasks.create_task(watch.run())
         tasks.create_task(self._probe.run())
         if config.status.enabled:
-            settings = StatusSettings(config.status.endpoint, config.station.name)
+            settings = StatusSettings(
+                config.status.endpoint,
+                config.station.name,
+                recipes=config.station.recipes_dir,
+                journal=config.journal_path,
+                cache=config.station.data_dir / "status-cache",
+            )
             feed = StatusFeed(settings, self._obey, runtime.report)
             self._feed = feed
+            self._news.connect(runtime, feed)
             tasks.create_task(feed.run())
+            tasks.create_task(self._jobs.run())
             tasks.create_task(self._snapshots.run(feed))
         duty.start(tasks.create_task)
 
     def _obey(self, command: StatusCommand) -> None:
         if self._feed is not None:
             self._snapshots.obey(self._feed, command)
+
+    def _next_session(self) -> int:
+        return self._sessions.next if self._sessions is not None else 0
 
     def _report(self, source: str, state: Health, why: str) -> None:
         self._runtime.report(source, state, why)
@@ -207,10 +221,12 @@ class StationProcess:
                     await self._duty.say_goodbye()
 
     async def _close(self) -> None:
+        self._runtime.close()
         if self._duty is not None:
             await self._duty.close()
         for camera in self._cameras.values():
             await camera.close()
+        await self._jobs.close()
         self._lane.close(0.5)
         self._images.close(5.0)
         self._journal.close(5.0)
@@ -223,6 +239,7 @@ class StationProcess:
 
     def _took(self, outcome: Outcome, duration: Duration) -> None:
         self._snapshots.took(outcome, duration)
+        self._news.ended(outcome, duration)
 
     def _drops(self) -> tuple[int, int]:
         return self._images.stats().dropped, self._journal.stats().dropped
@@ -235,6 +252,8 @@ class StationProcess:
         """A duty ended that never should: latch on disk before anything else, then ask for a new process."""
         why = f"{type(error).__name__}: {error}"
         logger.opt(exception=error).critical("a duty died, failsafe", why=why)
+        # Behind whatever is still on its way to the disk, so that this is what stands there.
+        self._runtime.close()
         with suppress(RecordError):
             self._latch.store(FaultCode.TASK_DIED, why)
         self._runtime.end(RESTART)
@@ -257,7 +276,13 @@ def _initial(config: StationConfig, latch: FileLatch, now: Ns) -> Station:
     if code is not FaultCode.NONE:
         logger.critical("failsafe is still latched", code=code.name, why=why)
     plc = config.plc
-    contract = Contract(plc.depth, plc.sequence_modulus, plc.plc_lost_ms * MS)
+    contract = Contract(
+        depth=plc.depth,
+        modulus=plc.sequence_modulus,
+        plc_lost_ns=plc.plc_lost_ms * MS,
+        profile=plc.profile,
+        phase_ns=plc.phase_timeout_ms * MS,
+    )
     return Station(
         rules=Rules(contract, plc.max_in_flight, plc.fault_reset_from_plc),
         line=Line("failsafe" if code is not FaultCode.NONE else "starting", Mode[config.station.initial_mode]),
@@ -308,72 +333,14 @@ def _genicam(config: GenicamCameraConfig) -> Camera:
     )
 
 
-def _link(config: StationConfig) -> PlcLink:
-    match config.plc:
-        case OpcUaPlcConfig():
-            return _opcua(config.plc)
-        case ModbusPlcConfig():
-            return _modbus(config.plc)
-        case _:
-            assert_never(config.plc)
-
-
-def _opcua(plc: OpcUaPlcConfig) -> PlcLink:
-    return OpcUaPlc(
-        OpcUaPlcSettings(
-            endpoint=plc.endpoint,
-            depth=plc.depth,
-            pattern=plc.tags.pattern,
-            overrides=plc.tags.overrides,
-            trigger=plc.trigger,
-            poll_ms=plc.poll_ms,
-            publishing_ms=plc.publishing_ms,
-            request_timeout_ms=plc.request_timeout_ms,
-            part_id=plc.part_id,
-            modulus=plc.sequence_modulus,
-            profile=plc.profile,
-        )
-    )
-
-
-def modbus_registers(plc: ModbusPlcConfig) -> RegisterMap:
-    """What decides where each tag of a station lies."""
-    area = plc.registers
-    return RegisterMap(
-        plc_to_station=area.plc_to_station,
-        station_to_plc=area.station_to_plc,
-        word_order=area.word_order,
-        string_order=area.string_order,
-        part_id=plc.part_id,
-        part_id_chars=area.part_id_chars,
-        depth=plc.depth,
-        profile=plc.profile,
-    )
-
-
-def _modbus(plc: ModbusPlcConfig) -> PlcLink:
-    registers = modbus_registers(plc)
-    if plc.role == "client":
-        return ModbusPlc(ModbusPlcSettings(plc.host, plc.port, plc.unit_id, registers, plc.poll_ms))
-    return ModbusServerPlc(
-        ModbusServerSettings(
-            host=plc.host,
-            port=plc.port,
-            unit=plc.unit_id,
-            masters=plc.masters,
-            registers=registers,
-            plc_lost_ms=plc.plc_lost_ms,
-            plc_delay_ms=plc.plc_delay_ms,
-        )
-    )
-
-
 def _timing(config: StationConfig) -> PlcTiming:
     plc = config.plc
     return PlcTiming(
         connect=plc.connect_timeout_ms * MS,
         request=round(plc.request_timeout_ms * MS),
         reconnect=plc.reconnect_ms * MS,
+        between_reads=round(plc.longest_between_reads_ms * MS),
+        pulse=None if plc.trigger_pulse_ms is None else round(plc.trigger_pulse_ms * MS),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from controller import cli_camera, cli_parts
+from controller import cli_camera, cli_parts, cli_plc
 
 _EXIT = "exit codes: 0 done, 2 configuration is wrong"
 
@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     cli_parts.add_parser(commands)
     cli_camera.add_parser(commands)
+    cli_plc.add_parser(commands)
     return parser
 
 
@@ -76,6 +77,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--protocol", choices=("opcua", "ethernet-ip", "modbus", "modbus-server"), default="opcua", help="of the PLC"
     )
     demo.add_argument("--profile", choices=("sequence", "four-phase"), default="sequence", help="of the handshake")
+    demo.add_argument("--camera", choices=("sim", "gentl"), default="sim", help="gentl: through harvesters")
     demo.add_argument("--status-clients", type=int, default=0, metavar="N", help="OPC UA readers of the status")
     demo.add_argument("--json", metavar="FILE", help="write the figures there, - for standard output")
     demo.add_argument("--keep", metavar="DIR", help="keep configuration, journal and images there")

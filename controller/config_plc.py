@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from controller.config_opcua import OpcUaSecuritySection, OpcUaTagsSection
 from controller.strict import Strict
 
 
@@ -25,17 +26,34 @@ class PlcSection(Strict):
     sequence_modulus: Annotated[int, Field(ge=128, le=2**30)] = 2**30
     fault_reset_from_plc: bool = False
     part_id: Literal["int", "string"] = "int"
+    phase_timeout_ms: Annotated[int, Field(ge=50, le=60_000)] = 1000
+    trigger_pulse_ms: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] | None = None
+
+    @property
+    def queued(self) -> bool:
+        """Results wait for the PLC one after the other; without rings no slot can be half written."""
+        return self.profile == "four-phase"
+
+    @property
+    def longest_between_reads_ms(self) -> float:
+        """How far apart two reads may regularly lie."""
+        return self.poll_ms
 
     @model_validator(mode="before")
     @classmethod
     def _default_in_flight(cls, content: Any) -> Any:
-        if isinstance(content, dict) and "max_in_flight" not in content and isinstance(content.get("depth"), int):
-            return {**content, "max_in_flight": content["depth"] - 1}
-        return content
+        if not isinstance(content, dict) or "max_in_flight" in content or not isinstance(content.get("depth", 8), int):
+            return content
+        queued = content.get("profile") == "four-phase"
+        return {**content, "max_in_flight": content.get("depth", 8) - (0 if queued else 1)}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.max_in_flight > self.depth - 1:
+        if self.trigger_pulse_ms is not None and not self.queued:
+            raise ValueError('trigger_pulse_ms belongs to profile = "four-phase": remove it, TriggerSeq is no pulse')
+        if self.queued and self.max_in_flight > self.depth:
+            raise ValueError(f"max_in_flight must be at most depth = {self.depth}, the results that may wait")
+        if not self.queued and self.max_in_flight > self.depth - 1:
             raise ValueError(
                 f"max_in_flight must be at most depth - 1 = {self.depth - 1}: slot n + 1 may be half written"
             )
@@ -46,28 +64,43 @@ class PlcSection(Strict):
         return self
 
 
-class TagsSection(Strict):
-    """[plc.tags]: where each tag of the contract lies."""
-
-    pattern: str = "ns=2;s=Linegate.{tag}"
-    overrides: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("pattern")
-    @classmethod
-    def _has_tag(cls, value: str) -> str:
-        if "{tag}" not in value:
-            raise ValueError("must contain {tag}, which stands for the tag's name")
-        return value
-
-
 class OpcUaPlcConfig(PlcSection):
     """[plc] kind = "opcua"."""
 
     kind: Literal["opcua"]
-    endpoint: Annotated[str, Field(pattern=r"^opc\.tcp://[^\s/]+(/\S*)?$")]
+    endpoint: Annotated[str, Field(pattern=r"^opc\.tcp://[^\s/@]+(/\S*)?$")]
     trigger: Literal["poll", "subscribe"] = "poll"
     publishing_ms: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 10.0
-    tags: TagsSection = TagsSection()
+    tags: OpcUaTagsSection = OpcUaTagsSection()
+    security: OpcUaSecuritySection = OpcUaSecuritySection()
+
+    @property
+    def longest_between_reads_ms(self) -> float:
+        """A subscription reports a change after the publishing interval."""
+        return self.publishing_ms if self.trigger == "subscribe" else self.poll_ms
+
+
+class LogixTagsSection(Strict):
+    """[plc.tags] of a Logix controller: what each tag of the contract is called there."""
+
+    pattern: str = "Linegate.{tag}"
+    overrides: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_one(cls, value: str) -> str:
+        if ("{tag}" in value) == ("{flat}" in value):
+            raise ValueError("must contain {tag} for members of one structure, or {flat} for tags of their own")
+        return value
+
+
+class EthernetIpPlcConfig(PlcSection):
+    """[plc] kind = "ethernet_ip": a Logix controller."""
+
+    kind: Literal["ethernet_ip"]
+    address: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+(:\d{1,5})?$")]
+    route: Annotated[str, Field(pattern=r"^\d{1,3}$|^\w+/[\w.]+(/\w+/[\w.]+)*$")] = "0"
+    tags: LogixTagsSection = LogixTagsSection()
 
 
 class RegistersSection(Strict):
@@ -103,5 +136,5 @@ class ModbusPlcConfig(PlcSection):
         return value
 
 
-PlcConfig = Annotated[OpcUaPlcConfig | ModbusPlcConfig, Field(discriminator="kind")]
+PlcConfig = Annotated[OpcUaPlcConfig | EthernetIpPlcConfig | ModbusPlcConfig, Field(discriminator="kind")]
 """Every kind of PLC link."""

@@ -6,28 +6,64 @@ When any of them meets a DeviceError the connection is dropped and made anew: a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from loguru import logger
 
 from controller.errors import ConfigError, DeviceError
+from controller.plc_order import next_request
 from controller.ports import PlcLink, StatusValue
 from controller.runtime import Runtime
 from statemachines import station as core
 from statemachines.cycle import awaits_write
-from statemachines.vocabulary import MS, Health, HealthReported, LinkLost, LinkUp, Ns, PlcRead, Published
+from statemachines.vocabulary import (
+    MS,
+    BlockWritten,
+    Health,
+    HealthReported,
+    LinkLost,
+    LinkUp,
+    Ns,
+    PlcRead,
+    Publish,
+    Published,
+    SessionTold,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PlcTiming:
-    """All in ns. status_gap: least time between two status writes, so that they do not crowd the answers."""
+    """All in ns. status_gap: least time between two status writes, so that they do not crowd the answers.
+
+    between_reads: the longest regular time from one read to the next. pulse: the PLC's shortest Trigger pulse, 0 if
+    nobody knows; None where it holds Trigger until TriggerAck.
+    """
 
     connect: int = 2000 * MS
     request: int = 200 * MS
     reconnect: int = 250 * MS
     status_gap: int = 10 * MS
+    between_reads: int = 2 * MS
+    pulse: int | None = None
+
+
+def pulse_doubt(timing: PlcTiming, round_trip_ns: int) -> str:
+    """Why a Trigger pulse may be missed; empty where none can be, as far as one read's round trip tells.
+
+    A pulse must be seen by one read and still stand in the next, which follows at once and proves its fields.
+    """
+    if timing.pulse is None:
+        return ""
+    needed = timing.between_reads + 2 * round_trip_ns
+    if timing.pulse > needed:
+        return ""
+    given = f"pulses last {timing.pulse / MS:g} ms" if timing.pulse else "nobody knows how long pulses last"
+    return (
+        f"{given}, reading needs {needed / MS:.1f} ms ({timing.between_reads / MS:g} ms between reads, two reads of "
+        f"{round_trip_ns / MS:.1f} ms): hold Trigger until TriggerAck"
+    )
 
 
 class Sessions:
@@ -58,6 +94,7 @@ class PlcDuty:
         self._linked = asyncio.Event()
         self._fault: DeviceError | None = None
         self._written: dict[str, StatusValue] = {}
+        self._writing = asyncio.Lock()
         self.heartbeat = 0
 
     def beat(self) -> None:
@@ -108,59 +145,111 @@ class PlcDuty:
 
     async def _poll(self) -> None:
         runtime, link = self._runtime, self._link
+        first = True
         while True:
             reading = await link.read(core.wanted(runtime.station), self._in(self._timing.request))
             if self._fault is not None:
                 raise self._fault
+            if first:
+                self._judge_pulses(runtime.now() - reading.sent_at)
+                first = False
             runtime.post(PlcRead(runtime.now(), reading.sent_at, reading.head, reading.slots, self._sessions.next))
             handshake = runtime.station.handshake
             self._sessions.used(handshake.session_id)
             if not handshake.torn_reads:
                 await link.changed(self._in(self._timing.request))
 
+    def _judge_pulses(self, round_trip_ns: int) -> None:
+        """Say so at the start, in log, health and journal, where the PLC may give triggers that nobody sees."""
+        doubt = pulse_doubt(self._timing, round_trip_ns)
+        if doubt:
+            logger.warning("trigger pulses can be missed", why=doubt)
+        health = Health.OUT_OF_SPEC if doubt else Health.NORMAL
+        self._runtime.post(HealthReported(self._runtime.now(), "trigger pulses", health, doubt))
+
     async def _write_answers(self) -> None:
         """One answer at a time, in the order in which they were decided: no slot is ever written by two."""
         runtime = self._runtime
         while True:
             command = await runtime.answers.get()
-            if self._fault is not None or not awaits_write(runtime.station.cycles.get(command.part)):
-                continue
             try:
-                await self._link.write_answer(command.answer, self._in(self._timing.request))
+                shown = await self._write_answer(command)
             except DeviceError as error:
                 self._fault = error
             else:
-                runtime.post(Published(command.part, runtime.now()))
+                if shown:
+                    runtime.post(Published(command.part, runtime.now()))
+
+    async def _write_answer(self, command: Publish) -> bool:
+        """Write the block and what tells the PLC of it. False when the part's session ended before the PLC was told."""
+        runtime = self._runtime
+        queued = runtime.station.rules.contract.four_phase
+        if queued:
+            # The last result's ResultValid must be 0 before its block changes.
+            await self._write_signals()
+        if not self._may_write(command):
+            return False
+        await self._link.write_answer(command.answer, self._in(self._timing.request))
+        if not queued:
+            return True
+        runtime.post(BlockWritten(command.part, runtime.now()))
+        await self._write_signals()
+        return self._may_write(command)
+
+    def _may_write(self, command: Publish) -> bool:
+        return self._fault is None and awaits_write(self._runtime.station.cycles.get(command.part))
 
     async def _write_status(self) -> None:
-        """Write what differs from what the PLC has, at most every status_gap."""
-        runtime = self._runtime
+        """Write what differs from what the PLC has: signals at once, the rest at most every status_gap."""
+        runtime, gap = self._runtime, self._timing.status_gap
+        rest_from, alarm = runtime.now(), None
         while True:
             await self._linked.wait()
             await runtime.changed.wait()
             runtime.changed.clear()
-            values: dict[str, StatusValue] = {**core.outputs(runtime.station), "Heartbeat": self.heartbeat}
-            difference = {tag: value for tag, value in values.items() if self._written.get(tag) != value}
-            if not difference or self._fault is not None:
+            if self._fault is not None:
                 continue
             try:
-                await self._write_difference(difference)
+                await self._write_signals()
+                if runtime.now() >= rest_from and await self._write_rest():
+                    rest_from = self._in(gap)
+                    if alarm is not None:
+                        alarm.cancel()
+                    alarm = asyncio.get_running_loop().call_at(rest_from / 1e9, runtime.changed.set)
             except DeviceError as error:
                 self._fault = error
-                continue
-            await asyncio.sleep(self._timing.status_gap / 1e9)
 
-    async def _write_difference(self, difference: dict[str, StatusValue]) -> None:
-        """SessionId goes in a second request: a PLC that sees the new session must not see the old one's Ready.
+    async def _write_signals(self) -> None:
+        """What the PLC waits for, request by request, each from the state of its moment."""
+        async with self._writing:
+            while request := next_request(self._difference(), signals_only=True):
+                await self._write(request)
 
-        The order inside one OPC UA Write is undefined. A part triggered on a stale Ready would lie below the new
-        session's baseline: neither answered nor counted (found by the exhaustive search over the tables).
-        """
-        session = {tag: difference.pop(tag) for tag in ("SessionId",) if tag in difference}
-        for values in (difference, session):
-            if values:
-                await self._link.write_status(values, self._in(self._timing.request))
-                self._written.update(values)
+    async def _write_rest(self) -> bool:
+        """Everything that differs now; what changes meanwhile waits. Returns whether anything differed."""
+        async with self._writing:
+            due = set(self._difference())
+            left = due
+            while left:
+                difference = self._difference()
+                if "SessionId" not in difference:
+                    difference = {tag: value for tag, value in difference.items() if tag in left}
+                request = next_request(difference, signals_only=False)
+                if request:
+                    await self._write(request)
+                left = left.intersection(difference) - request.keys()
+        return bool(due)
+
+    def _difference(self) -> dict[str, StatusValue]:
+        values: dict[str, StatusValue] = {**core.outputs(self._runtime.station), "Heartbeat": self.heartbeat}
+        return {tag: value for tag, value in values.items() if self._written.get(tag) != value}
+
+    async def _write(self, values: Mapping[str, StatusValue]) -> None:
+        await self._link.write_status(values, self._in(self._timing.request))
+        self._written.update(values)
+        session_id = values.get("SessionId")
+        if isinstance(session_id, int):
+            self._runtime.post(SessionTold(session_id, self._runtime.now()))
 
     def _in(self, duration_ns: int) -> Ns:
         return Ns(self._runtime.now() + duration_ns)

@@ -46,11 +46,14 @@ class Stage(Enum):
 
     CAPTURING = "capturing"
     INFERRING = "inferring"
+    QUEUED = "queued"
+    """Decided; the results of earlier parts come first. Only where results are handed over one by one."""
     PUBLISHING = "publishing"
     ANSWERED = "answered"
     ABANDONED = "abandoned"
 
 
+UNDECIDED = frozenset({Stage.CAPTURING, Stage.INFERRING})
 FINAL = frozenset({Stage.ANSWERED, Stage.ABANDONED})
 
 
@@ -73,7 +76,15 @@ class Distrusted:
     why: str
 
 
-CycleEvent = FrameCaptured | Inferred | Failed | DeadlinePassed | Published | Abandoned | Distrusted
+@dataclass(frozen=True, slots=True)
+class TurnCame:
+    """Every earlier result was taken by the PLC: this part's may be handed to the link."""
+
+    part: PartKey
+    at: Ns
+
+
+CycleEvent = FrameCaptured | Inferred | Failed | DeadlinePassed | Published | Abandoned | Distrusted | TurnCame
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +92,22 @@ class Context:
     """What a part must know of the others at this moment.
 
     undecided_before: NO_DECISION answers in a row. superseded: a later part's answer already owns the result slot.
+    queued: a result must wait until its turn comes.
     """
 
     undecided_before: int = 0
     superseded: bool = False
+    queued: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided about a part; what follows from it is ruled when the answer is handed over."""
+
+    verdict: Verdict
+    reason: Reason
+    why: str
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +128,9 @@ class Cycle:
     assessments: tuple[Assessment, ...] = ()
     captured_at: Ns = Ns(0)
     inferred_at: Ns = Ns(0)
+    decided_at: Ns = Ns(0)
     handed_at: Ns = Ns(0)
+    decision: Decision | None = None
     answer: Answer | None = None
     alert: bool = False
     findings: tuple[Finding, ...] = ()
@@ -133,6 +158,16 @@ def begin(cycle: Cycle) -> Step:
 def refuse(cycle: Cycle, at: Ns, reason: Reason, why: str, context: Context) -> Step:
     """Answer a part at once that may not be inspected."""
     return _undecided(cycle, at, reason, why, context)
+
+
+def drop(cycle: Cycle, at: Ns, reason: Reason, why: str) -> Step:
+    """End a part at once without an answer: there is no room for one."""
+    return _leave(cycle, at, reason, why)
+
+
+def conclude(cycle: Cycle, at: Ns) -> Step:
+    """End a decided part whose source reads no answer from the PLC's ring: its outcome is all it gets."""
+    return replace(cycle, stage=Stage.ANSWERED), (RecordOutcome(_outcome(cycle, at, answered=False)),)
 
 
 def step(cycle: Cycle, event: CycleEvent, context: Context = Context()) -> Step:
@@ -204,6 +239,31 @@ def _abandon(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
     return _leave(cycle, event.at, event.reason, event.why)
 
 
+def _take_turn(cycle: Cycle, event: CycleEvent, context: Context) -> Step:
+    assert isinstance(event, TurnCame)
+    if not event.at <= cycle.deadline:
+        cycle = _overtaken(cycle, Reason.DEADLINE, "its turn came after the deadline")
+    return _hand_over(cycle, event.at, context)
+
+
+def _expire_in_queue(cycle: Cycle, _event: CycleEvent, _context: Context) -> Step:
+    return _overtaken(cycle, Reason.DEADLINE, "deadline passed while earlier results were waiting"), ()
+
+
+def _distrust_in_queue(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
+    assert isinstance(event, Distrusted)
+    return _overtaken(cycle, Reason.FAILSAFE, event.why), ()
+
+
+def _overtaken(cycle: Cycle, reason: Reason, why: str) -> Cycle:
+    """What was decided may not be used any more; a part that could not be decided keeps its first reason."""
+    decision = _decided(cycle)
+    if decision.verdict is Verdict.NO_DECISION:
+        return cycle
+    why = f"{why}; it was {decision.verdict.name}: {decision.why}"
+    return replace(cycle, decision=Decision(Verdict.NO_DECISION, reason, why), why=why)
+
+
 def _confirm(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
     assert isinstance(event, Published)
     outcome = _outcome(cycle, event.at, answered=True)
@@ -251,28 +311,42 @@ def _undecided(cycle: Cycle, at: Ns, reason: Reason, why: str, context: Context)
 
 
 def _publish(cycle: Cycle, at: Ns, verdict: Verdict, reason: Reason, why: str, score: float, context: Context) -> Step:
-    ruling = rule(cycle.mode, verdict, cycle.recipe.policy, context.undecided_before)
-    answer = _answer(cycle, at, ruling, verdict, reason, score)
-    cycle = replace(cycle, stage=Stage.PUBLISHING, answer=answer, alert=ruling.alert, why=why, handed_at=at)
+    cycle = replace(cycle, decision=Decision(verdict, reason, why, score), why=why, decided_at=at)
+    if context.queued:
+        return replace(cycle, stage=Stage.QUEUED), ()
+    return _hand_over(cycle, at, context)
+
+
+def _hand_over(cycle: Cycle, at: Ns, context: Context) -> Step:
+    """Give the answer to the link. From here on only this very block may be written for the part."""
+    decision = _decided(cycle)
+    ruling = rule(cycle.mode, decision.verdict, cycle.recipe.policy, context.undecided_before)
+    answer = _answer(cycle, at, ruling, decision)
+    cycle = replace(cycle, stage=Stage.PUBLISHING, answer=answer, alert=ruling.alert, handed_at=at)
     if context.superseded:
-        return _leave(cycle, at, Reason.SUPERSEDED, f"a later part's answer owns the slot; it was: {why}")
+        return _leave(cycle, at, Reason.SUPERSEDED, f"a later part's answer owns the slot; it was: {decision.why}")
     return cycle, (Publish(cycle.part, answer, cycle.deadline),)
 
 
-def _answer(cycle: Cycle, at: Ns, ruling: Ruling, verdict: Verdict, reason: Reason, score: float) -> Answer:
-    worst = cycle.findings[0] if cycle.findings and verdict is not Verdict.NO_DECISION else None
+def _decided(cycle: Cycle) -> Decision:
+    assert cycle.decision is not None, "only a decided part is queued or handed over"
+    return cycle.decision
+
+
+def _answer(cycle: Cycle, at: Ns, ruling: Ruling, decision: Decision) -> Answer:
+    worst = cycle.findings[0] if cycle.findings and decision.verdict is not Verdict.NO_DECISION else None
     return Answer(
         seq=cycle.part.seq,
         part_id=cycle.part_id,
         epoch_echo=cycle.plc_epoch,
         session_id=cycle.part.epoch,
         action=ruling.action,
-        verdict=verdict,
-        reason=reason,
+        verdict=decision.verdict,
+        reason=decision.reason,
         defect_code=worst.code if worst else 0,
         severity=worst.severity if worst else Severity.NONE,
         finding_count=len(cycle.findings),
-        score=score,
+        score=decision.score,
         latency_us=max(0, at - cycle.seen_at) // 1000,
         mode=cycle.mode,
     )
@@ -291,6 +365,7 @@ def _outcome(cycle: Cycle, at: Ns, *, answered: bool) -> Outcome:
         "seen": cycle.seen_at,
         "captured": cycle.captured_at,
         "inferred": cycle.inferred_at,
+        "decided": cycle.decided_at,
         "handed": cycle.handed_at,
         "published": at if answered else Ns(0),
     }
@@ -313,7 +388,7 @@ def _outcome(cycle: Cycle, at: Ns, *, answered: bool) -> Outcome:
 # --- the table ------------------------------------------------------------------------------------------------
 
 _S = Stage
-_OUT = (_S.PUBLISHING, _S.ABANDONED)
+_OUT = (_S.QUEUED, _S.PUBLISHING, _S.ABANDONED)
 
 TABLE: dict[tuple[Stage, type[CycleEvent]], tuple[tuple[Stage, ...], Effect]] = {
     (_S.CAPTURING, FrameCaptured): ((_S.CAPTURING, _S.INFERRING, *_OUT), _take_frame),
@@ -327,6 +402,13 @@ TABLE: dict[tuple[Stage, type[CycleEvent]], tuple[tuple[Stage, ...], Effect]] = 
     (_S.INFERRING, DeadlinePassed): (_OUT, _give_up_time),
     (_S.INFERRING, Distrusted): (_OUT, _distrust),
     (_S.INFERRING, Abandoned): ((_S.ABANDONED,), _abandon),
+    (_S.QUEUED, TurnCame): ((_S.PUBLISHING,), _take_turn),
+    (_S.QUEUED, DeadlinePassed): ((_S.QUEUED,), _expire_in_queue),
+    (_S.QUEUED, Distrusted): ((_S.QUEUED,), _distrust_in_queue),
+    (_S.QUEUED, Abandoned): ((_S.ABANDONED,), _abandon),
+    (_S.QUEUED, FrameCaptured): ((_S.QUEUED,), _note_late),
+    (_S.QUEUED, Inferred): ((_S.QUEUED,), _note_late),
+    (_S.QUEUED, Failed): ((_S.QUEUED,), _note_late),
     (_S.PUBLISHING, Published): ((_S.ANSWERED,), _confirm),
     (_S.PUBLISHING, Abandoned): ((_S.ABANDONED,), _abandon),
     (_S.PUBLISHING, FrameCaptured): ((_S.PUBLISHING,), _note_late),

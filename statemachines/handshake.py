@@ -1,8 +1,7 @@
 """The PLC contract, station side, sequence profile: from reads of the PLC's tags to triggers, as a table.
 
 A read is first classified into one `Sign`; the table `(Link, Sign) -> (Link, effect)` says what it means. The
-four-phase profile will be a second table beside this one with the same notices; nothing else needs to know which is in
-use.
+four-phase profile has tables of its own with the same notices (`four_phase.py`).
 Rules and their numbers: docs/plc-contract.md.
 """
 
@@ -11,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Literal
 
 from statemachines.checkword import trigger_check
 from statemachines.errors import IllegalEvent
+from statemachines.phases import Phases
 from statemachines.sequence import back, distance, following
 from statemachines.vocabulary import MS, LinkUp, Ns, PlcRead, Reason, TriggerSlot
 
@@ -33,7 +34,7 @@ class Sign(Enum):
 
     CLOCK_STOPPED = "clock unchanged for too long"
     DISABLED = "Enable is 0"
-    SESSION_OLD = "SessionAck is not our session"
+    SESSION_OLD = "the PLC does not know our session"
     EPOCH_CHANGED = "the PLC was restarted"
     BACKWARDS_ONCE = "TriggerSeq went backwards, to be confirmed"
     BACKWARDS = "TriggerSeq went backwards, confirmed"
@@ -44,13 +45,25 @@ class Sign(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What both sides agreed on. torn_reads: reads that a slot may stay unreadable before its part counts as missed."""
+    """What both sides agreed on.
+
+    depth: slots of the rings; in the four-phase profile, results that may wait. torn_reads: reads that a slot may stay
+    unreadable before its part counts as missed. phase_ns: how long the PLC may take for one step of the four-phase
+    handshake.
+    """
 
     depth: int = 8
     modulus: int = 2**30
     plc_lost_ns: int = 500 * MS
     torn_reads: int = 5
     version: int = 1
+    profile: Literal["sequence", "four-phase"] = "sequence"
+    phase_ns: int = 1000 * MS
+
+    @property
+    def four_phase(self) -> bool:
+        """Part and answer change hands by acknowledged edges, one after the other."""
+        return self.profile == "four-phase"
 
     @property
     def usable(self) -> int:
@@ -60,7 +73,7 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What the station knows of its conversation with the PLC."""
+    """What the station knows of its conversation with the PLC. phases: of the four-phase profile only."""
 
     link: Link = Link.OFFLINE
     session_id: int = 0
@@ -71,6 +84,7 @@ class Handshake:
     clock_moved_at: Ns = Ns(0)
     torn_reads: int = 0
     backwards: bool = False
+    phases: Phases = Phases()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,25 +129,47 @@ class MissedTriggers:
     why: str
 
 
-Notice = SessionOpened | SessionAcknowledged | SessionEnded | Announced | MissedTriggers
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Trigger fell before TriggerAck: it is a pulse, and pulses can be missed. taken: the part was read in time."""
+
+    seq: int
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseOverdue:
+    """The PLC did not do its step of the handshake in time. unread: it never acknowledged the result shown."""
+
+    why: str
+    unread: bool = False
+
+
+Notice = SessionOpened | SessionAcknowledged | SessionEnded | Announced | MissedTriggers | Withdrawn | PhaseOverdue
 Reply = tuple[Handshake, tuple[Notice, ...]]
 Effect = Callable[[Handshake, PlcRead, Contract], Reply]
+Table = dict[tuple[Link, Sign], tuple[Link, Effect]]
 
 
 def connected(hs: Handshake, event: LinkUp) -> Handshake:
     """The link is up; nothing is known of the PLC yet."""
-    return Handshake(link=Link.WAITING, session_id=hs.session_id, clock_moved_at=event.at)
+    phases = hs.phases.of_next_session()
+    return Handshake(link=Link.WAITING, session_id=hs.session_id, clock_moved_at=event.at, phases=phases)
 
 
 def disconnected(hs: Handshake) -> Handshake:
     """The link is gone."""
-    return Handshake(link=Link.OFFLINE, session_id=hs.session_id)
+    return Handshake(link=Link.OFFLINE, session_id=hs.session_id, phases=hs.phases.of_next_session())
 
 
 def read(hs: Handshake, event: PlcRead, contract: Contract) -> Reply:
     """Take one read of the PLC's tags."""
-    hs, sign = classify(hs, event, contract)
-    row = TABLE.get((hs.link, sign))
+    return perform(TABLE, *classify(hs, event, contract), event, contract)
+
+
+def perform(table: Table, hs: Handshake, sign: Sign, event: PlcRead, contract: Contract) -> Reply:
+    """Do what the row of this sign says."""
+    row = table.get((hs.link, sign))
     if row is None:
         raise IllegalEvent(f"PLC read while {hs.link.value}: {sign.value}")
     target, effect = row
@@ -153,14 +189,9 @@ def wanted(hs: Handshake, contract: Contract) -> tuple[int, ...]:
 def classify(hs: Handshake, event: PlcRead, contract: Contract) -> tuple[Handshake, Sign]:
     """What this read means, and the handshake with the read's plain facts taken in."""
     head = event.head
-    if head.clock_ms != hs.clock_ms:
-        hs = replace(hs, clock_ms=head.clock_ms, clock_moved_at=event.at)
-    if event.at - hs.clock_moved_at >= contract.plc_lost_ns:
-        return hs, Sign.CLOCK_STOPPED
-    if not head.enable:
-        return hs, Sign.DISABLED
-    if hs.link is Link.PLC_LOST or hs.link is Link.WAITING:
-        return hs, Sign.QUIET
+    hs, sign = classify_clock(hs, event, contract)
+    if sign is not None:
+        return hs, sign
     if head.session_ack != hs.session_id:
         return hs, Sign.SESSION_OLD
     if hs.link is Link.OPENING:
@@ -170,12 +201,28 @@ def classify(hs: Handshake, event: PlcRead, contract: Contract) -> tuple[Handsha
     return _classify_trigger(hs, event, contract)
 
 
+def classify_clock(hs: Handshake, event: PlcRead, contract: Contract) -> tuple[Handshake, Sign | None]:
+    """What clock and Enable mean; no sign where a session is open or opening and they have nothing against it."""
+    head = event.head
+    if head.clock_ms != hs.clock_ms:
+        hs = replace(hs, clock_ms=head.clock_ms, clock_moved_at=event.at)
+    if event.at - hs.clock_moved_at >= contract.plc_lost_ns:
+        return hs, Sign.CLOCK_STOPPED
+    if not head.enable:
+        return hs, Sign.DISABLED
+    return hs, Sign.QUIET if hs.link in (Link.PLC_LOST, Link.WAITING) else None
+
+
+def is_behind(seq: int, last_seq: int, contract: Contract) -> bool:
+    """A number that cannot follow: outside of the range, or more than half of it ahead."""
+    return not 1 <= seq <= contract.modulus or distance(last_seq, seq, contract.modulus) > contract.modulus // 2
+
+
 def _classify_trigger(hs: Handshake, event: PlcRead, contract: Contract) -> tuple[Handshake, Sign]:
     seq = event.head.trigger_seq
-    ahead = distance(hs.last_seq, seq, contract.modulus)
     if seq == hs.last_seq:
         return replace(hs, torn_reads=0, backwards=False), Sign.QUIET
-    if not 1 <= seq <= contract.modulus or ahead > contract.modulus // 2:
+    if is_behind(seq, hs.last_seq, contract):
         return replace(hs, backwards=True), Sign.BACKWARDS if hs.backwards else Sign.BACKWARDS_ONCE
     hs = replace(hs, seen_seq=seq, backwards=False)
     missing = [n for n in _readable(hs, seq, contract) if _find(event, n) is None]
@@ -216,23 +263,28 @@ def triggered_at(event: PlcRead, slot: TriggerSlot) -> Ns:
 # --- effects --------------------------------------------------------------------------------------------------
 
 
-def _stay(hs: Handshake, _event: PlcRead, _contract: Contract) -> Reply:
+def stay(hs: Handshake, _event: PlcRead, _contract: Contract) -> Reply:
+    """Nothing follows from it."""
     return hs, ()
 
 
-def _open(hs: Handshake, event: PlcRead, _contract: Contract, why: str = "Enable is 1") -> Reply:
+def open_session(hs: Handshake, event: PlcRead, _contract: Contract, why: str = "Enable is 1") -> Reply:
+    """Begin anew under the number that the shell prepared."""
     fresh = Handshake(
         session_id=event.next_session_id,
         plc_epoch=event.head.plc_epoch,
         clock_ms=hs.clock_ms,
         clock_moved_at=hs.clock_moved_at,
+        phases=hs.phases.of_next_session(),
     )
     return fresh, (SessionOpened(fresh.session_id, why),)
 
 
-def _reopen(why: str) -> Effect:
+def reopen(why: str) -> Effect:
+    """End the session for this cause and open the next."""
+
     def effect(hs: Handshake, event: PlcRead, contract: Contract) -> Reply:
-        fresh, notices = _open(hs, event, contract, why)
+        fresh, notices = open_session(hs, event, contract, why)
         return fresh, (SessionEnded(Reason.LOST, why), *notices)
 
     return effect
@@ -244,11 +296,13 @@ def _acknowledge(hs: Handshake, event: PlcRead, _contract: Contract) -> Reply:
     return hs, (SessionAcknowledged(hs.session_id, head.trigger_seq),)
 
 
-def _disable(hs: Handshake, _event: PlcRead, _contract: Contract) -> Reply:
+def disable(hs: Handshake, _event: PlcRead, _contract: Contract) -> Reply:
+    """The PLC wants no more answers."""
+    hs = replace(hs, phases=hs.phases.of_next_session())
     return hs, (SessionEnded(Reason.DISABLED, "Enable went to 0"),)
 
 
-def _lose(hs: Handshake, _event: PlcRead, _contract: Contract) -> Reply:
+def lose(hs: Handshake, _event: PlcRead, _contract: Contract) -> Reply:
     """The PLC's clock stands still: no new parts, what is in flight may still be delivered until its deadline."""
     return hs, ()
 
@@ -271,25 +325,25 @@ def _announce(hs: Handshake, event: PlcRead, contract: Contract) -> Reply:
 
 # --- the table ------------------------------------------------------------------------------------------------
 
-TABLE: dict[tuple[Link, Sign], tuple[Link, Effect]] = {
-    (Link.WAITING, Sign.CLOCK_STOPPED): (Link.PLC_LOST, _lose),
-    (Link.WAITING, Sign.DISABLED): (Link.WAITING, _stay),
-    (Link.WAITING, Sign.QUIET): (Link.OPENING, _open),
-    (Link.OPENING, Sign.CLOCK_STOPPED): (Link.PLC_LOST, _lose),
-    (Link.OPENING, Sign.DISABLED): (Link.WAITING, _disable),
-    (Link.OPENING, Sign.SESSION_OLD): (Link.OPENING, _stay),
+TABLE: Table = {
+    (Link.WAITING, Sign.CLOCK_STOPPED): (Link.PLC_LOST, lose),
+    (Link.WAITING, Sign.DISABLED): (Link.WAITING, stay),
+    (Link.WAITING, Sign.QUIET): (Link.OPENING, open_session),
+    (Link.OPENING, Sign.CLOCK_STOPPED): (Link.PLC_LOST, lose),
+    (Link.OPENING, Sign.DISABLED): (Link.WAITING, disable),
+    (Link.OPENING, Sign.SESSION_OLD): (Link.OPENING, stay),
     (Link.OPENING, Sign.QUIET): (Link.IN_SESSION, _acknowledge),
-    (Link.IN_SESSION, Sign.CLOCK_STOPPED): (Link.PLC_LOST, _lose),
-    (Link.IN_SESSION, Sign.DISABLED): (Link.WAITING, _disable),
-    (Link.IN_SESSION, Sign.SESSION_OLD): (Link.OPENING, _reopen("the PLC no longer acknowledges the session")),
-    (Link.IN_SESSION, Sign.EPOCH_CHANGED): (Link.OPENING, _reopen("the PLC was restarted")),
-    (Link.IN_SESSION, Sign.BACKWARDS_ONCE): (Link.IN_SESSION, _stay),
-    (Link.IN_SESSION, Sign.BACKWARDS): (Link.OPENING, _reopen("TriggerSeq went backwards")),
-    (Link.IN_SESSION, Sign.TORN): (Link.IN_SESSION, _stay),
+    (Link.IN_SESSION, Sign.CLOCK_STOPPED): (Link.PLC_LOST, lose),
+    (Link.IN_SESSION, Sign.DISABLED): (Link.WAITING, disable),
+    (Link.IN_SESSION, Sign.SESSION_OLD): (Link.OPENING, reopen("the PLC no longer acknowledges the session")),
+    (Link.IN_SESSION, Sign.EPOCH_CHANGED): (Link.OPENING, reopen("the PLC was restarted")),
+    (Link.IN_SESSION, Sign.BACKWARDS_ONCE): (Link.IN_SESSION, stay),
+    (Link.IN_SESSION, Sign.BACKWARDS): (Link.OPENING, reopen("TriggerSeq went backwards")),
+    (Link.IN_SESSION, Sign.TORN): (Link.IN_SESSION, stay),
     (Link.IN_SESSION, Sign.TRIGGERED): (Link.IN_SESSION, _announce),
-    (Link.IN_SESSION, Sign.QUIET): (Link.IN_SESSION, _stay),
-    (Link.PLC_LOST, Sign.CLOCK_STOPPED): (Link.PLC_LOST, _stay),
-    (Link.PLC_LOST, Sign.DISABLED): (Link.WAITING, _disable),
-    (Link.PLC_LOST, Sign.QUIET): (Link.OPENING, _reopen("the PLC's clock stood still")),
+    (Link.IN_SESSION, Sign.QUIET): (Link.IN_SESSION, stay),
+    (Link.PLC_LOST, Sign.CLOCK_STOPPED): (Link.PLC_LOST, stay),
+    (Link.PLC_LOST, Sign.DISABLED): (Link.WAITING, disable),
+    (Link.PLC_LOST, Sign.QUIET): (Link.OPENING, reopen("the PLC's clock stood still")),
 }
 """Every sign that can occur in each stage, where it leads, and what it does. OFFLINE takes no reads."""

@@ -11,16 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from statemachines import cycle as part_cycle
-from statemachines import handshake, health, line
-from statemachines.cycle import Abandoned, Context, Cycle, CycleEvent, Distrusted
+from statemachines import four_phase, handshake, health, jobs, line
+from statemachines.cycle import Abandoned, Context, Cycle, CycleEvent, Distrusted, TurnCame
 from statemachines.decision import rule
 from statemachines.errors import IllegalEvent
 from statemachines.handshake import Contract, Handshake, Link
 from statemachines.health import FailsafeLatch
+from statemachines.jobs import Jobs
 from statemachines.line import Line
+from statemachines.phases import ResultPhase, TriggerPhase
 from statemachines.sequence import slot_of
 from statemachines.vocabulary import (
     Action,
+    BlockWritten,
     CauseCleared,
     Command,
     DeadlinePassed,
@@ -32,7 +35,12 @@ from statemachines.vocabulary import (
     FrameCaptured,
     Health,
     HealthReported,
+    Hold,
+    HoldRequested,
     Inferred,
+    JobRequested,
+    JobSeriesRequested,
+    JobsStopped,
     LinkLost,
     LinkUp,
     LoadRecipe,
@@ -57,6 +65,7 @@ from statemachines.vocabulary import (
     RecordTrigger,
     Release,
     ResetRequested,
+    SessionTold,
     Stopped,
     TriggerCommitted,
     Verdict,
@@ -107,7 +116,11 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """Everything that decides what the station does next."""
+    """Everything that decides what the station does next.
+
+    recipe_epoch: PlcEpoch that recipe_ack belongs to; recipe_wanted_epoch: that of the request being loaded.
+    recipe_asked: RecipeRequestSeq and RecipeRequest as the last read showed them.
+    """
 
     rules: Rules = Rules()
     handshake: Handshake = Handshake()
@@ -117,6 +130,9 @@ class Station:
     recipe_ack: int = 0
     recipe_status: int = RECIPE_LOADING
     recipe_wanted: bool = False
+    recipe_wanted_epoch: int = 0
+    recipe_epoch: int = 0
+    recipe_asked: tuple[int, int] = (0, 0)
     ceiling: int = 0
     fault_reset_seen_low: bool = False
     enable_seen_low: bool = False
@@ -129,6 +145,10 @@ class Station:
     undecided_in_row: int = 0
     line_stop: bool = False
     alert: bool = False
+    hold: Hold = Hold.NONE
+    held_over_failsafe: bool = False
+    """The hold was asked for while the failsafe was latched already: it is the newer of the two."""
+    jobs: Jobs = Jobs()
     reports: Mapping[str, tuple[Health, str]] = field(default_factory=dict[str, tuple[Health, str]])
     counters: Counters = Counters()
 
@@ -139,13 +159,18 @@ class Station:
 
     @property
     def in_flight(self) -> int:
-        """Parts accepted and not yet ended."""
-        return sum(1 for cycle in self.cycles.values() if cycle.stage not in part_cycle.FINAL)
+        """Parts accepted from the PLC and not yet ended."""
+        return sum(1 for key, c in self.cycles.items() if key.source == PLC and c.stage not in part_cycle.FINAL)
 
     @property
     def ready(self) -> bool:
         """A trigger now would be inspected."""
-        return self.handshake.link is Link.IN_SESSION and self.not_ready_because is None
+        if self.handshake.link is not Link.IN_SESSION or self.not_ready_because is not None:
+            return False
+        if not self.rules.contract.four_phase:
+            return True
+        held = self.handshake.phases.trigger is TriggerPhase.HELD
+        return not held and self.in_flight < self.rules.max_in_flight
 
     @property
     def not_ready_because(self) -> tuple[Reason, str] | None:
@@ -156,9 +181,23 @@ class Station:
             return Reason.NOT_READY, "a recipe is being loaded"
         if not self.line.running:
             return Reason.NOT_READY, f"the line is {self.line.state}"
+        if self.hold is not Hold.NONE:
+            return Reason.NOT_READY, f"a person took the station out of inspection ({self.hold.name})"
         if not 1 <= self.ceiling <= 3:
             return Reason.NOT_READY, f"the PLC's ModeCeiling is {self.ceiling}, valid are 1 to 3"
+        if self.handshake.phases.result is ResultPhase.STUCK:
+            return Reason.NOT_READY, "ResultAck stays 1, no result can be shown"
         return None
+
+    @property
+    def no_job_because(self) -> str | None:
+        """Why a job may not start now, or None."""
+        because = self.not_ready_because
+        if because is not None:
+            return because[1]
+        if jobs.running(self.cycles) is not None:
+            return "a job is running"
+        return jobs.link_forbids(self.handshake, self.enable_seen_low)
 
     @property
     def health(self) -> tuple[Health, str]:
@@ -177,16 +216,15 @@ def outputs(station: Station) -> dict[str, bool | int]:
     policy = (recipe or NO_RECIPE).policy
     on_no_answer = rule(station.mode, Verdict.NO_DECISION, policy, station.undecided_in_row).action
     return {
+        **(_four_phase_outputs(station) if station.rules.contract.four_phase else _sequence_outputs(station)),
         "Online": hs.link in (Link.OPENING, Link.IN_SESSION),
         "Ready": station.ready,
         "Fallback": int(on_no_answer),
         "SessionId": hs.session_id,
         "ContractVersion": station.rules.contract.version,
-        "Depth": station.rules.contract.depth,
         "CaptureDoneSeq": station.capture_done,
         "LineStopRequest": station.line_stop,
         "AlertRequest": station.alert,
-        "TriggerAckSeq": station.trigger_ack,
         "InFlight": station.in_flight,
         "Mode": int(station.mode),
         "Health": int(station.health[0]),
@@ -202,14 +240,37 @@ def outputs(station: Station) -> dict[str, bool | int]:
     }
 
 
+def _sequence_outputs(station: Station) -> dict[str, bool | int]:
+    return {"Depth": station.rules.contract.depth, "TriggerAckSeq": station.trigger_ack}
+
+
+def _four_phase_outputs(station: Station) -> dict[str, bool | int]:
+    phases = station.handshake.phases
+    busy = any(cycle.stage in part_cycle.UNDECIDED for cycle in station.cycles.values())
+    return {
+        "TriggerIdAck": phases.durable,
+        "TriggerAck": phases.trigger is TriggerPhase.ACKNOWLEDGED,
+        "Busy": busy,
+        "ResultValid": phases.result is ResultPhase.SHOWN,
+        "ResultToggle": phases.toggle,
+        "MissedTrigger": phases.missed,
+    }
+
+
 def wanted(station: Station) -> tuple[int, ...]:
     """Sequence numbers whose trigger slots the next read should bring along."""
+    if station.rules.contract.four_phase:
+        return four_phase.wanted(station.handshake)
     return handshake.wanted(station.handshake, station.rules.contract)
 
 
 def step(station: Station, event: Event) -> Step:
     """Take one event. Raises IllegalEvent and changes nothing where no row allows it."""
-    return EFFECTS[type(event)](station, event)
+    station, commands = EFFECTS[type(event)](station, event)
+    if not station.rules.contract.four_phase:
+        return station, commands
+    station, more = _next_result(station, event.at)
+    return station, (*commands, *more)
 
 
 # --- the PLC speaks -------------------------------------------------------------------------------------------
@@ -245,7 +306,8 @@ def _plc_read(station: Station, event: PlcRead) -> Step:
         station = replace(station, enable_seen_low=True)
     station = _fault_reset(station, head.fault_reset)
     before = station.handshake
-    after, notices = handshake.read(before, event, station.rules.contract)
+    contract = station.rules.contract
+    after, notices = (four_phase if contract.four_phase else handshake).read(before, event, contract)
     if before.link is not after.link:
         detail = {"from": before.link.value, "to": after.link.value, "session": after.session_id}
         commands.append(RecordEvent(event.at, "handshake", "plc", detail))
@@ -268,7 +330,8 @@ def _take_notice(station: Station, event: PlcRead, notice: handshake.Notice) -> 
             reports = {source: report for source, report in station.reports.items() if source != "triggers"}
             fresh = replace(station, slot_owner={}, trigger_ack=0, capture_done=0, line_stop=False, alert=False)
             fresh = replace(fresh, reports=reports)
-            return fresh, (RecordEvent(event.at, "session", "", {"id": notice.session_id, "why": notice.why}),)
+            fresh, ended = _end_jobs(fresh, event.at, "the PLC's Enable went to 1")
+            return fresh, (*ended, RecordEvent(event.at, "session", "", {"id": notice.session_id, "why": notice.why}))
         case handshake.SessionAcknowledged():
             detail = {"id": notice.session_id, "baseline": notice.baseline}
             return station, (RecordEvent(event.at, "baseline", "plc", detail),)
@@ -284,10 +347,32 @@ def _take_notice(station: Station, event: PlcRead, notice: handshake.Notice) -> 
             )
         case handshake.Announced():
             return _accept(station, event, notice)
+        case handshake.Withdrawn():
+            return _withdrawn(station, event, notice)
+        case handshake.PhaseOverdue():
+            overruns = station.counters.overruns + notice.unread
+            reports = {**station.reports, "handshake": (Health.OUT_OF_SPEC, notice.why)}
+            overdue = {"overdue": notice.why, "session": station.handshake.session_id}
+            return replace(station, counters=replace(station.counters, overruns=overruns), reports=reports), (
+                RecordEvent(event.at, "handshake", "plc", overdue),
+            )
+
+
+def _withdrawn(station: Station, event: PlcRead, notice: handshake.Withdrawn) -> Step:
+    """Told once in a session that is otherwise well: a PLC that gives pulses does so for every part."""
+    if "triggers" in station.reports:
+        return station, ()
+    why = "Trigger falls before TriggerAck: hold it, pulses can be missed"
+    reports = {**station.reports, "triggers": (Health.OUT_OF_SPEC, why)}
+    detail = {"withdrawn": notice.seq, "taken": int(notice.taken), "session": station.handshake.session_id}
+    return replace(station, reports=reports), (RecordEvent(event.at, "handshake", "plc", detail),)
 
 
 def _accept(station: Station, event: PlcRead, notice: handshake.Announced) -> Step:
     """Take one part in: inspect it, or answer at once why not."""
+    refusal = _refusal(station, event, notice)
+    if refusal is not None and refusal[0] in _NOT_TAKEN and station.rules.contract.four_phase:
+        return _not_taken(station, event, notice, *refusal)
     slot, recipe = notice.slot, station.recipe or NO_RECIPE
     part = PartKey(station.handshake.session_id, PLC, slot.seq)
     cycle = Cycle(
@@ -314,16 +399,34 @@ def _accept(station: Station, event: PlcRead, notice: handshake.Announced) -> St
         encoder_pos=slot.encoder_pos,
     )
     counters = replace(station.counters, triggers=station.counters.triggers + 1)
-    refusal = _refusal(station, event, notice)
+    if refusal is not None and refusal[0] is Reason.OVERRUN:
+        counters = replace(counters, overruns=counters.overruns + 1)
     if refusal is None:
         cycle, commands = part_cycle.begin(cycle)
+    elif refusal[0] is Reason.OVERRUN and station.rules.contract.four_phase:
+        station = replace(station, handshake=four_phase.refused(station.handshake))
+        cycle, commands = part_cycle.drop(cycle, event.at, *refusal)
     else:
-        if refusal[0] is Reason.OVERRUN:
-            counters = replace(counters, overruns=counters.overruns + 1)
         cycle, commands = part_cycle.refuse(cycle, event.at, *refusal, _context(station, cycle))
     station = replace(station, counters=counters)
     station, commands = _keep(station, cycle, commands)
     return station, (record, *commands)
+
+
+_NOT_TAKEN = frozenset({Reason.NOT_READY, Reason.FAILSAFE})
+"""Why Ready is 0. With one trigger and one result there is nowhere to put an answer then: TriggerAck stays away."""
+
+
+def _not_taken(station: Station, event: PlcRead, notice: handshake.Announced, reason: Reason, why: str) -> Step:
+    """A trigger while Ready is 0, four-phase profile: MissedTrigger, counted and journalled, no answer."""
+    slot, counters = notice.slot, replace(station.counters, missed=station.counters.missed + 1)
+    reports = {**station.reports, "triggers": (Health.OUT_OF_SPEC, f"missed triggers: {why}")}
+    detail: dict[str, int | str] = {"first": slot.seq, "count": 1, "part_id": slot.part_id, "why": why}
+    detail |= {"reason": reason.name, "session": station.handshake.session_id}
+    hs = four_phase.refused(station.handshake)
+    return replace(station, handshake=hs, counters=counters, reports=reports), (
+        RecordEvent(event.at, "missed", "plc", detail),
+    )
 
 
 def _refusal(station: Station, event: PlcRead, notice: handshake.Announced) -> tuple[Reason, str] | None:
@@ -331,6 +434,11 @@ def _refusal(station: Station, event: PlcRead, notice: handshake.Announced) -> t
     because, recipe = station.not_ready_because, station.recipe
     if because is not None or recipe is None:
         return because or (Reason.NOT_READY, "no recipe is loaded")
+    overrun = None
+    if station.in_flight >= station.rules.max_in_flight:
+        overrun = Reason.OVERRUN, f"{station.in_flight} parts are in flight already"
+    if overrun is not None and station.rules.contract.four_phase:
+        return overrun
     if notice.slot.recipe_id != recipe.id:
         return Reason.RECIPE, f"the trigger names recipe {notice.slot.recipe_id}, loaded is {recipe.id}"
     if not notice.newest:
@@ -340,13 +448,12 @@ def _refusal(station: Station, event: PlcRead, notice: handshake.Announced) -> t
         return Reason.LATE_TRIGGER, (
             f"seen {age / 1e6:.1f} ms after the trigger, capture window is {recipe.capture_window_ns / 1e6:.1f} ms"
         )
-    if station.in_flight >= station.rules.max_in_flight:
-        return Reason.OVERRUN, f"{station.in_flight} parts are in flight already"
-    return None
+    return overrun
 
 
 def _end_session(station: Station, at: Ns, reason: Reason, why: str) -> Step:
     """Nothing that is in flight may be answered any more; the journal learns why."""
+    station = replace(station, jobs=replace(station.jobs, series=False))
     commands: list[Command] = []
     for cycle in tuple(station.cycles.values()):
         if cycle.stage not in part_cycle.FINAL:
@@ -388,14 +495,33 @@ def _enable_rose(station: Station, at: Ns) -> Step:
 
 
 def _recipe_request(station: Station, event: PlcRead) -> Step:
-    """The PLC asks for a product by raising RecipeRequestSeq; asked for what is loaded, it is told so."""
-    head = event.head
+    """The PLC asks for a product by raising RecipeRequestSeq; asked for what is loaded, it is told so.
+
+    The order inside a read is undefined: a new RecipeRequestSeq may come with the RecipeRequest of before. Only what
+    two reads show alike is a request. A restarted PLC counts anew: what its predecessor was told is no answer to it.
+    """
+    head, epoch = event.head, station.handshake.plc_epoch
+    if epoch != station.recipe_epoch:
+        station = replace(station, recipe_epoch=epoch, recipe_ack=0)
+    asked = (head.recipe_request_seq, head.recipe_request)
+    if asked != station.recipe_asked:
+        return replace(station, recipe_asked=asked), ()
     if head.recipe_request_seq in (0, station.recipe_ack) or station.recipe_wanted:
         return station, ()
     if station.recipe is not None and head.recipe_request == station.recipe.id:
         return replace(station, recipe_ack=head.recipe_request_seq, recipe_status=RECIPE_LOADED), ()
-    load = LoadRecipe(head.recipe_request, "", head.recipe_request_seq, "plc")
-    return replace(station, recipe_wanted=True, recipe_status=RECIPE_LOADING), (load,)
+    return _want_recipe(station, LoadRecipe(head.recipe_request, "", head.recipe_request_seq, "plc"))
+
+
+def _want_recipe(station: Station, load: LoadRecipe) -> Step:
+    wanted = replace(station, recipe_wanted=True, recipe_wanted_epoch=station.recipe_epoch)
+    return replace(wanted, recipe_status=RECIPE_LOADING), (load,)
+
+
+def _recipe_answered(station: Station, request_seq: int, status: int) -> Station:
+    """The request is settled; one from before the PLC's restart is none that it knows of."""
+    ack = request_seq if station.recipe_wanted_epoch == station.recipe_epoch else station.recipe_ack
+    return replace(station, recipe_ack=ack, recipe_status=status, recipe_wanted=False)
 
 
 # --- parts ----------------------------------------------------------------------------------------------------
@@ -420,7 +546,11 @@ def _stray(station: Station, event: CycleEvent) -> Step:
 
 
 def _context(station: Station, cycle: Cycle) -> Context:
+    if cycle.part.source != PLC:
+        return Context()
     contract = station.rules.contract
+    if contract.four_phase:
+        return Context(undecided_before=station.undecided_in_row, queued=True)
     owner = station.slot_owner.get(slot_of(cycle.part.seq, contract.depth))
     superseded = owner is not None and 0 < (owner.seq - cycle.part.seq) % contract.modulus <= contract.modulus // 2
     return Context(undecided_before=station.undecided_in_row, superseded=superseded)
@@ -429,13 +559,15 @@ def _context(station: Station, cycle: Cycle) -> Context:
 def _keep(station: Station, cycle: Cycle, commands: tuple[Command, ...]) -> Step:
     """Put a part back after its step, count what it caused, forget it once nothing of it is on its way."""
     extra: list[Command] = []
+    if cycle.part.source in jobs.SOURCES:
+        cycle, commands = jobs.conclude(cycle, commands)
     for command in commands:
         match command:
             case Publish():
                 station = _count_answer(station, cycle, command)
-            case RecordOutcome():
+            case RecordOutcome() if cycle.part.source == PLC:
                 station = _count_end(station, command)
-            case RecordLate():
+            case RecordLate() if cycle.part.source == PLC:
                 station = replace(station, counters=replace(station.counters, late=station.counters.late + 1))
             case _:
                 pass
@@ -489,16 +621,45 @@ def _frame_captured(station: Station, event: FrameCaptured) -> Step:
     station = replace(station, last_counter={**station.last_counter, event.camera: event.counter})
     station, commands = _drive(station, event)
     cycle = station.cycles.get(event.part)
-    if cycle is not None and cycle.part.epoch == station.handshake.session_id and not cycle.frames_due:
+    if cycle is None or cycle.part.source != PLC:
+        return station, commands
+    if cycle.part.epoch == station.handshake.session_id and not cycle.frames_due:
         station = replace(station, capture_done=cycle.part.seq)
     return station, commands
 
 
+def _session_told(station: Station, event: SessionTold) -> Step:
+    """In the sequence profile the PLC says so itself, by SessionAck."""
+    if not station.rules.contract.four_phase:
+        return station, ()
+    return replace(station, handshake=four_phase.told(station.handshake, event.session_id, event.at)), ()
+
+
 def _committed(station: Station, event: TriggerCommitted) -> Step:
     """The journal holds the trigger: now the PLC may see it acknowledged."""
+    if event.part.source != PLC or event.part.epoch != station.handshake.session_id:
+        return station, ()
+    if station.rules.contract.four_phase:
+        return replace(station, handshake=four_phase.committed(station.handshake, event.part.seq, event.at)), ()
+    return replace(station, trigger_ack=event.part.seq), ()
+
+
+def _block_written(station: Station, event: BlockWritten) -> Step:
     if event.part.epoch != station.handshake.session_id:
         return station, ()
-    return replace(station, trigger_ack=event.part.seq), ()
+    return replace(station, handshake=four_phase.shown(station.handshake, event.at)), ()
+
+
+def _next_result(station: Station, at: Ns) -> Step:
+    """Four-phase profile: hand over the oldest part's result, once it is decided and the PLC is done with the last."""
+    hs = station.handshake
+    for cycle in station.cycles.values():
+        if cycle.part.source != PLC or cycle.stage in part_cycle.FINAL:
+            continue
+        if cycle.stage is not part_cycle.Stage.QUEUED or not hs.phases.may_show(cycle.part.seq):
+            break
+        return _drive(replace(station, handshake=four_phase.writing(hs)), TurnCame(cycle.part, at))
+    return station, ()
 
 
 # --- people, duties, faults -----------------------------------------------------------------------------------
@@ -525,11 +686,13 @@ def _tripped(station: Station, event: FailsafeTripped) -> Step:
     station = replace(
         station,
         latch=health.trip(station.latch, event.code, event.why, event.at),
+        held_over_failsafe=False,
+        jobs=replace(station.jobs, series=False),
         line=station.line if station.line.state == "stopped" else line.trip(station.line),
     )
     commands: list[Command] = [PersistLatch(station.latch.code, station.latch.why)]
     for cycle in tuple(station.cycles.values()):
-        if cycle.stage in (part_cycle.Stage.CAPTURING, part_cycle.Stage.INFERRING):
+        if cycle.stage in (*part_cycle.UNDECIDED, part_cycle.Stage.QUEUED):
             station, more = _drive(station, Distrusted(cycle.part, event.at, f"failsafe: {event.why}"))
             commands += more
     commands.append(RecordEvent(event.at, "failsafe", "", {"tripped": event.code.name, "why": event.why}))
@@ -544,8 +707,7 @@ def _recipe_requested(station: Station, event: RecipeRequested) -> Step:
     if station.recipe_wanted:
         detail = {"refused": event.product, "why": "another recipe is being loaded"}
         return station, (RecordEvent(event.at, "recipe", event.who, detail),)
-    load = LoadRecipe(0, event.product, station.recipe_ack, event.who)
-    return replace(station, recipe_wanted=True, recipe_status=RECIPE_LOADING), (load,)
+    return _want_recipe(station, LoadRecipe(0, event.product, station.recipe_ack, event.who))
 
 
 def _recipe_loaded(station: Station, event: RecipeLoaded) -> Step:
@@ -555,21 +717,18 @@ def _recipe_loaded(station: Station, event: RecipeLoaded) -> Step:
     latch = station.latch
     if latch.code is FaultCode.MODEL_UNUSABLE:
         latch = health.clear_cause(latch)
-    station = replace(
-        station,
-        recipe=event.recipe,
-        recipe_ack=event.request_seq,
-        recipe_status=RECIPE_LOADED,
-        recipe_wanted=False,
-        line=current,
-        latch=latch,
-    )
+    reports = {source: report for source, report in station.reports.items() if source != "recipe"}
+    station = _recipe_answered(station, event.request_seq, RECIPE_LOADED)
+    station = replace(station, recipe=event.recipe, line=current, latch=latch, reports=reports)
     detail = {"loaded": event.recipe.product, "id": event.recipe.id, "hash": event.recipe.hash}
     return station, (RecordEvent(event.at, "recipe", "", detail),)
 
 
 def _recipe_refused(station: Station, event: RecipeRefused) -> Step:
-    station = replace(station, recipe_ack=event.request_seq, recipe_status=RECIPE_REFUSED, recipe_wanted=False)
+    """The one before stays in force; why is in the journal and in the health text until a recipe is loaded."""
+    station = _recipe_answered(station, event.request_seq, RECIPE_REFUSED)
+    reports = {**station.reports, "recipe": (Health.CHECK_FUNCTION, f"recipe refused: {event.why}")}
+    station = replace(station, reports=reports)
     return station, (RecordEvent(event.at, "recipe", "", {"refused": event.request_seq, "why": event.why}),)
 
 
@@ -584,6 +743,55 @@ def _health_reported(station: Station, event: HealthReported) -> Step:
     return replace(station, reports=reports), (RecordEvent(event.at, "health", "", detail),)
 
 
+def _job_requested(station: Station, event: JobRequested) -> Step:
+    """Take a job in as a part of its own, or say in the audit trail why not."""
+    because, recipe = station.no_job_because, station.recipe
+    if because is not None or recipe is None:
+        detail = {"refused": str(event.part_id), "why": because or "no recipe is loaded"}
+        return replace(station, jobs=replace(station.jobs, series=False)), (
+            RecordEvent(event.at, "job", event.who, detail),
+        )
+    cycle, commands = jobs.begin(event, recipe)
+    station = replace(station, jobs=replace(station.jobs, last=event.part))
+    return _keep(station, cycle, commands)
+
+
+def _series_requested(station: Station, event: JobSeriesRequested) -> Step:
+    because = station.no_job_because
+    detail = {"series": int(because is None), "why": because or ""}
+    changed = replace(station, jobs=replace(station.jobs, series=because is None))
+    return changed, (RecordEvent(event.at, "job", event.who, detail),)
+
+
+def _jobs_stopped(station: Station, event: JobsStopped) -> Step:
+    record = RecordEvent(event.at, "job", event.who, {"stopped": "abort" if event.abort else "stop", "why": event.why})
+    if not event.abort:
+        return replace(station, jobs=replace(station.jobs, series=False)), (record,)
+    station, commands = _end_jobs(station, event.at, f"aborted by {event.who}: {event.why}")
+    return station, (*commands, record)
+
+
+def _end_jobs(station: Station, at: Ns, why: str) -> Step:
+    """No job is wanted any more, and the one in flight is given up."""
+    station = replace(station, jobs=replace(station.jobs, series=False))
+    running = jobs.running(station.cycles)
+    if running is None:
+        return station, ()
+    return _drive(station, Abandoned(running, at, Reason.LOST, why))
+
+
+def _hold_requested(station: Station, event: HoldRequested) -> Step:
+    """Takes effect from the next part on; a job in flight ends as it would."""
+    detail = {"from": station.hold.name, "to": event.hold.name, "why": event.why}
+    station = replace(
+        station,
+        hold=event.hold,
+        held_over_failsafe=station.latch.latched and event.hold is Hold.HALTED,
+        jobs=replace(station.jobs, series=False),
+    )
+    return station, (RecordEvent(event.at, "hold", event.who, detail),)
+
+
 def _stopped(station: Station, event: Stopped) -> Step:
     station, commands = _end_session(station, event.at, Reason.LOST, "the station was stopped")
     station = replace(station, line=line.stop(station.line), handshake=handshake.disconnected(station.handshake))
@@ -594,11 +802,13 @@ EFFECTS: dict[type[Event], Callable[[Station, Any], Step]] = {
     LinkUp: _link_up,
     LinkLost: _link_lost,
     PlcRead: _plc_read,
+    SessionTold: _session_told,
     TriggerCommitted: _committed,
     FrameCaptured: _frame_captured,
     Inferred: _drive,
     Failed: _drive,
     DeadlinePassed: _drive,
+    BlockWritten: _block_written,
     Published: _drive,
     ModeRequested: _mode_requested,
     ResetRequested: _reset_requested,
@@ -608,5 +818,9 @@ EFFECTS: dict[type[Event], Callable[[Station, Any], Step]] = {
     RecipeLoaded: _recipe_loaded,
     RecipeRefused: _recipe_refused,
     HealthReported: _health_reported,
+    JobRequested: _job_requested,
+    JobSeriesRequested: _series_requested,
+    JobsStopped: _jobs_stopped,
+    HoldRequested: _hold_requested,
     Stopped: _stopped,
 }

@@ -95,6 +95,14 @@ class Reason(IntEnum):
     SUPERSEDED = 23
 
 
+class Hold(IntEnum):
+    """How far a person keeps the station from inspecting: not at all, until it is selected again, until it is reset."""
+
+    NONE = 0
+    PREOPERATIONAL = 1
+    HALTED = 2
+
+
 class FaultCode(IntEnum):
     """Why the failsafe is latched, or 0."""
 
@@ -260,6 +268,14 @@ class PlcRead:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionTold:
+    """The PLC's tags hold this SessionId, and nothing of the session before any more."""
+
+    session_id: int
+    at: Ns
+
+
+@dataclass(frozen=True, slots=True)
 class TriggerCommitted:
     """The journal holds the trigger's row."""
 
@@ -309,8 +325,16 @@ class DeadlinePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockWritten:
+    """Four-phase profile: the whole result block stands on the PLC; now ResultValid may rise."""
+
+    part: PartKey
+    at: Ns
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
-    """The link wrote the whole answer, ResultSeq last."""
+    """The PLC can see the whole answer: ResultSeq, or ResultValid, was written last."""
 
     part: PartKey
     at: Ns
@@ -388,6 +412,44 @@ class HealthReported:
 
 
 @dataclass(frozen=True, slots=True)
+class JobRequested:
+    """Somebody other than the PLC wants one part inspected now. The key's source says who is asking."""
+
+    at: Ns
+    part: PartKey
+    part_id: PartId
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeriesRequested:
+    """Somebody wants one job after the other until they are stopped; each comes as a JobRequested of its own."""
+
+    at: Ns
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobsStopped:
+    """No further job of the series. abort: the one that runs is given up as well."""
+
+    at: Ns
+    abort: bool
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequested:
+    """A person takes the station out of inspection, or lets it in again."""
+
+    at: Ns
+    hold: Hold
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The station is being shut down on purpose."""
 
@@ -398,11 +460,13 @@ Event = (
     LinkUp
     | LinkLost
     | PlcRead
+    | SessionTold
     | TriggerCommitted
     | FrameCaptured
     | Inferred
     | Failed
     | DeadlinePassed
+    | BlockWritten
     | Published
     | ModeRequested
     | ResetRequested
@@ -412,6 +476,10 @@ Event = (
     | RecipeLoaded
     | RecipeRefused
     | HealthReported
+    | JobRequested
+    | JobSeriesRequested
+    | JobsStopped
+    | HoldRequested
     | Stopped
 )
 
@@ -487,7 +555,7 @@ class Outcome:
     score: float
     why: str
     stamps: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Monotonic ns of triggered, seen, captured, inferred, handed (to the link), published, where reached."""
+    """Monotonic ns of triggered, seen, captured, inferred, decided, handed (to the link), published, where reached."""
 
 
 @dataclass(frozen=True, slots=True)

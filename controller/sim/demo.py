@@ -35,6 +35,7 @@ def run_demo(args: argparse.Namespace) -> int:
         status_clients=args.status_clients,
         protocol=args.protocol,
         profile=args.profile,
+        camera=args.camera,
     )
     console.print(f"station configuration: {folder / 'station.toml'}")
     console.print(f"{args.parts} parts at {args.rate:g} parts/min, mode {args.mode}, seed {args.seed}")

@@ -107,6 +107,7 @@ class PlcProgram:
         self._setup = setup
         self.switches = PlcSwitches(setup.recipe_id, setup.mode_ceiling, setup.enable_low_ms)
         self.trigger_seq = setup.trigger_seq
+        self.hindrance = "no session"
         self.register = ShiftRegister(setup.gate_distance, setup.gate_window)
         self._gate = RejectGate(setup.verify_ms, setup.gate_locked)
         self._first_scan = True
@@ -154,7 +155,7 @@ class PlcProgram:
         clear = self._follow_session(image)
         passages, moves = self._serve_gate(encoder, seen.ejected, now_ms)
         latched, late = self._read_answers(image.results)
-        hindrance = self._hindrance(image, alive)
+        hindrance = self.hindrance = self._hindrance(image, alive)
         triggers: list[TriggerBlock] = []
         untriggered: list[tuple[PartId, str]] = []
         for part_id in seen.parts:
@@ -274,10 +275,13 @@ class PlcProgram:
         )
 
     def _effect(self, block: ResultBlock) -> GateAction:
-        """What an answer makes the gate do; in SHADOW nothing, whatever the block asks."""
+        """What an answer makes the gate do; in SHADOW nothing, whatever the block asks.
+
+        Outside SHADOW an answer without an action is no proof that the part is good.
+        """
         if min(block.mode, self.switches.mode_ceiling) <= ModeWord.SHADOW:
             return GateAction.NONE
-        return _action(block.action)
+        return _action(block.action) or GateAction.REJECT
 
     def _serve_gate(self, encoder: int, ejected: int, now_ms: int) -> tuple[list[Passage], int]:
         """Move the gate for parts that have arrived there. Returns passages that are certain, and movements begun."""

@@ -30,9 +30,8 @@ fault_reset_from_plc = true
 {plc}
 
 [[cameras]]
-kind = "sim"
 name = "top"
-belt = "{belt}"
+{camera}
 
 [images]
 budget_mb = {image_budget_mb}
@@ -53,6 +52,13 @@ endpoint = "{address}"
 [plc.tags]
 pattern = "ns=2;s=Linegate.{{tag}}"
 """,
+    "ethernet-ip": """\
+kind = "ethernet_ip"
+address = "{address}"
+
+[plc.tags]
+pattern = "Linegate.{{tag}}"
+""",
     "modbus": """\
 kind = "modbus"
 role = "client"
@@ -67,6 +73,16 @@ port = {port}
 """,
 }
 """What each protocol adds to [plc]; the soft PLC's own tag server has these tags at this address."""
+
+SIM_CAMERA = 'kind = "sim"\nbelt = "{belt}"'
+GENTL_CAMERA = """\
+kind = "genicam"
+producer = '{producer}'
+device = "{serial}"
+
+[cameras.features]
+PixelFormat = "Mono8"
+ExposureTime = 200.0"""
 
 RECIPES = Path(__file__).parent / "station" / "recipes"
 PACKAGES = Path(models.__file__).parent / "packages"
@@ -104,8 +120,12 @@ def make_workspace(
     image_budget_mb: int = 20_000,
     ok_images: str = "jpeg",
     poll_ms: float = 2.0,
+    camera: str = SIM_CAMERA,
 ) -> Workspace:
-    """Write station.toml and the recipes into a folder; what was recorded there before stays."""
+    """Write station.toml and the recipes into a folder; what was recorded there before stays.
+
+    camera: what its section says besides the name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(recipes, folder / "recipes", dirs_exist_ok=True)
     status_endpoint = f"opc.tcp://127.0.0.1:{free_port('127.0.0.1')}/linegate"
@@ -117,7 +137,7 @@ def make_workspace(
         mode=mode,
         profile=profile,
         plc=_PLC[protocol].format(address=plc_address, host=host, port=port).rstrip(),
-        belt=belt,
+        camera=camera.replace("{belt}", belt),
         image_budget_mb=image_budget_mb,
         ok_images=ok_images,
         status_endpoint=status_endpoint,

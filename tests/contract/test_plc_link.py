@@ -1,4 +1,4 @@
-"""What every PLC link must do, run on OPC UA (polled, subscribed), Modbus (as client, as server), the direct link."""
+"""What every PLC link must do, run on OPC UA, EtherNet/IP, Modbus (as client, as server) and the direct link."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from controller.errors import DeviceError, DeviceRefused, DeviceTimeout, DeviceU
 from controller.ports import PlcLink
 from statemachines.checkword import answer_check, trigger_check
 from statemachines.vocabulary import MS, Action, Answer, Mode, Ns, Reason, Severity, TriggerSlot, Verdict
+from tests.contract.logix_rig import LogixRig
 from tests.contract.modbus_rigs import ModbusRig, ModbusServerRig
 from tests.contract.tag_server import FreezingProxy, TagServer
 
@@ -117,7 +118,7 @@ class DirectRig:
         self.tags.fault = DeviceUnavailable("direct", "gone")
 
 
-Rig = OpcUaRig | DirectRig | ModbusRig | ModbusServerRig
+Rig = OpcUaRig | LogixRig | DirectRig | ModbusRig | ModbusServerRig
 
 
 def only_if_it_asks(rig: Rig) -> None:
@@ -134,7 +135,16 @@ async def server() -> AsyncIterator[TagServer]:
 
 @pytest_asyncio.fixture(
     loop_scope="module",
-    params=["opcua-poll", "opcua-subscribe", "modbus-big", "modbus-little", "modbus_server", "direct"],
+    params=[
+        "opcua-poll",
+        "opcua-subscribe",
+        "logix-udt",
+        "logix-flat",
+        "modbus-big",
+        "modbus-little",
+        "modbus_server",
+        "direct",
+    ],
 )
 async def rig(request: pytest.FixtureRequest, server: TagServer) -> AsyncIterator[Rig]:
     kind: str = request.param
@@ -142,6 +152,7 @@ async def rig(request: pytest.FixtureRequest, server: TagServer) -> AsyncIterato
     makers: dict[str, Callable[[], Rig]] = {
         "direct": DirectRig,
         "opcua": lambda: OpcUaRig(server, variant),
+        "logix": lambda: LogixRig(variant),
         "modbus": lambda: ModbusRig(variant),
         "modbus_server": ModbusServerRig,
     }

@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from controller.clock import SystemClock
 from controller.drivers.plc.direct import DirectPlc, DirectTags
+from controller.drivers.plc.tags import FOUR_PHASE, SEQUENCE
 from controller.errors import DeviceTimeout, RecordError
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
 from controller.ports import Record
@@ -182,6 +183,13 @@ class Line1:
     latch: Memory
     lane: InferenceLane
     answers: list[Answer]
+    hand: Hand | None = None
+
+    @property
+    def plc(self) -> Hand:
+        """The PLC of a four-phase line."""
+        assert self.hand is not None, "a line of the sequence profile"
+        return self.hand
 
     async def until(self, condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
         """Wait for a condition that the loop brings about."""
@@ -201,7 +209,10 @@ class Line1:
         return next(a for a in self.answers if a.seq == seq)
 
     async def trigger(self, part_id: int = 4711, recipe_id: int = 1) -> Answer:
-        return await self.answer_for(self.tags.trigger(part_id, recipe_id))
+        if self.hand is None:
+            return await self.answer_for(self.tags.trigger(part_id, recipe_id))
+        await self.until(lambda: self.tags.values["TriggerAck"] is False, "TriggerAck 0")
+        return await self.answer_for(self.hand.trigger(part_id, recipe_id))
 
     async def ended(self, count: int) -> list[Outcome]:
         await self.until(lambda: len(self.notes.outcomes()) >= count, f"{count} outcomes in the journal")
@@ -223,12 +234,56 @@ class Echo:
             self._tags.changed.set()
         if name.endswith(".ResultSeq"):
             slot = name.removesuffix("ResultSeq")
-            answer = _decode(values, slot)
+            answer = decode(values, slot, "ResultSeq")
             assert values[slot + "Check"] == answer_check(answer), "torn answer"
             self._answers.append(answer)
 
 
-def _decode(values: Mapping[str, object], slot: str) -> Answer:
+class Hand:
+    """The PLC side of the four-phase profile, one step for each of the station's; tests let it leave steps out."""
+
+    def __init__(self, tags: DirectTags, answers: list[Answer]) -> None:
+        self._tags, self._answers = tags, answers
+        self.holds = True
+        """Keep Trigger at 1 until TriggerAck; else it never falls by itself."""
+        self.acknowledges = True
+        self.releases = True
+        self.order: list[tuple[str, object]] = []
+        tags.on_write = self.written
+
+    def trigger(self, part_id: int, recipe_id: int = 1, trigger_id: int | None = None) -> int:
+        """Fields and TriggerId first, then Trigger 0→1. Returns the TriggerId."""
+        values = self._tags.values
+        number = int(values["TriggerId"]) % self._tags.modulus + 1 if trigger_id is None else trigger_id
+        clock = 0 if self._tags.clock_ms is None else self._tags.clock_ms()
+        values.update({"PartId": part_id, "TrigClockMs": clock, "RecipeId": recipe_id, "TriggerId": number})
+        self.set("Trigger", True)
+        return number
+
+    def set(self, name: str, value: bool) -> None:
+        self._tags.values[name] = value
+        self._tags.changed.set()
+
+    def written(self, name: str, value: object) -> None:
+        values = self._tags.values
+        if name in ("TriggerIdAck", "TriggerAck", "ResultValid", "Result.TriggerId", "SessionId", "Ready"):
+            self.order.append((name, value))
+        if name == "TriggerAck" and value and self.holds:
+            assert values["TriggerIdAck"] == values["TriggerId"], "acknowledged for another trigger"
+            self.set("Trigger", False)
+        if name == "ResultValid" and value:
+            answer = decode(values, "Result.", "TriggerId")
+            assert values["Result.Check"] == answer_check(answer), "torn answer"
+            self._answers.append(answer)
+            if self.acknowledges:
+                self.set("ResultAck", True)
+        if name == "ResultValid" and not value and self.releases:
+            self.set("ResultAck", False)
+
+
+def decode(values: Mapping[str, object], slot: str, number_tag: str) -> Answer:
+    """An answer from the tags of its result block."""
+
     def number(name: str) -> int:
         value = values[slot + name]
         assert isinstance(value, int)
@@ -238,7 +293,7 @@ def _decode(values: Mapping[str, object], slot: str) -> Answer:
     assert isinstance(part_id, (int, str))
     assert isinstance(score, float)
     return Answer(
-        number("ResultSeq"),
+        number(number_tag),
         part_id,
         number("EpochEcho"),
         number("SessionId"),
@@ -262,26 +317,31 @@ async def workbench(
     timing: PlcTiming = PlcTiming(request=100 * MS, reconnect=20 * MS),
     plc_lost_ms: int = 500,
     connected: bool = True,
+    contract: Contract = Contract(),
+    poll_ms: float = 1.0,
 ) -> AsyncGenerator[Line1]:
     """A running station; ends with the block, leaving nothing behind."""
     started = time.monotonic_ns()
-    tags = DirectTags(clock_ms=lambda: (time.monotonic_ns() - started) // MS)
+    kinds = FOUR_PHASE if contract.four_phase else SEQUENCE
+    tags = DirectTags(clock_ms=lambda: (time.monotonic_ns() - started) // MS, tags=kinds)
     tags.values.update({"Enable": True, "ModeCeiling": 3, "PlcEpoch": 9})
     answers: list[Answer] = []
-    Echo(tags, answers)
+    hand = Hand(tags, answers) if contract.four_phase else None
+    if hand is None:
+        Echo(tags, answers)
     eye, model, notes, lane = Eye(), Model(), Notes(), InferenceLane()
     latch = latch or Memory()
     code, why = latch.load()
     first = recipe or facts()
     book = Recipes(*(_loaded(facts_, model) for facts_ in (first, facts(2))))
     station = Station(
-        rules=Rules(Contract(plc_lost_ns=plc_lost_ms * MS), max_in_flight=7),
+        rules=Rules(replace(contract, plc_lost_ns=plc_lost_ms * MS), max_in_flight=contract.depth - 1),
         line=Line("failsafe" if code else "starting", mode),
         latch=health.restored(code, why, Ns(started)),
     )
     runtime = Runtime(station, Devices({"eye": eye}, lane, notes, None, latch, book, SystemClock()))
     notes.commit = runtime.committed
-    duty = PlcDuty(runtime, DirectPlc(tags, poll_ms=1), timing, Sessions(1))
+    duty = PlcDuty(runtime, DirectPlc(tags, poll_ms=poll_ms), timing, Sessions(1))
     stop = asyncio.Event()
 
     async def rest() -> None:
@@ -295,13 +355,14 @@ async def workbench(
             tasks.create_task(rest())
             if connected:
                 duty.start(tasks.create_task)
-            yield Line1(runtime, duty, tags, eye, model, notes, latch, lane, answers)
+            yield Line1(runtime, duty, tags, eye, model, notes, latch, lane, answers, hand)
             model.release.set()
             stop.set()
     except* _Done:
         pass
     finally:
         model.release.set()
+        runtime.close()
         assert lane.close(5.0), "the lane's thread is stuck"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from controller.drivers.plc.tags import SEQUENCE, Direction, Tag, TagSet, TagType, TagValue, answer_values
 from controller.errors import DeviceError, DeviceRefused, DeviceTimeout, DeviceUnavailable
-from controller.ports import PlcReading, StatusValue
+from controller.ports import PlcReading, StatusValue, TagReport
 from statemachines.checkword import trigger_check
 from statemachines.vocabulary import Answer, Ns, PartId, PlcHead, TriggerSlot
 
@@ -75,6 +75,7 @@ class DirectPlc:
         self._tags = tags
         self._poll_s = poll_ms / 1000
         self._connected = False
+        self.notices: tuple[str, ...] = ()
         kinds = tags.tags
         slots = range(kinds.slots(tags.depth))
         self._head = [(name, tag.name) for name, tag in kinds.head]
@@ -109,6 +110,8 @@ class DirectPlc:
     async def changed(self, deadline: Ns) -> None:
         """Return at a trigger, after the polling interval or at the deadline."""
         self._check()
+        if self._tags.fault is not None:
+            raise self._tags.fault
         seconds = min(deadline - time.monotonic_ns(), self._poll_s * 1e9) / 1e9
         if seconds <= 0 or self._tags.changed.is_set():
             await asyncio.sleep(0)
@@ -137,12 +140,36 @@ class DirectPlc:
         await self._request(deadline)
         self._write({tags.result_seq.at(index): answer.seq})
 
+    async def survey(self, deadline: Ns) -> tuple[TagReport, ...]:
+        """Every tag as it lies in memory."""
+        await self._reach(deadline)
+        tags = self._tags
+        return tuple(
+            TagReport(name, name, tag.type.value, "read", "may not be written" if name in tags.refused else "")
+            for name, tag in tags.kinds.items()
+        )
+
+    async def read_tags(self, names: Sequence[str], deadline: Ns) -> dict[str, StatusValue | None]:
+        """Tags by full name."""
+        await self._request(deadline)
+        return {name: self._tags.values.get(name) for name in names}
+
+    async def write_tags(self, values: Mapping[str, StatusValue], deadline: Ns) -> None:
+        """Tags by full name, in one step."""
+        await self._request(deadline)
+        self._write(values)
+
     async def close(self) -> None:
         """Forget the connection."""
         self._connected = False
 
     async def _request(self, deadline: Ns) -> None:
         self._check()
+        await self._reach(deadline)
+
+    async def _reach(self, deadline: Ns) -> None:
+        if self._tags.fault is not None:
+            raise self._tags.fault
         if self._tags.frozen:
             await asyncio.sleep(max(deadline - time.monotonic_ns(), 0) / 1e9)
             raise DeviceTimeout(_DEVICE, "no answer in time")
@@ -150,8 +177,6 @@ class DirectPlc:
     def _check(self) -> None:
         if not self._connected:
             raise DeviceUnavailable(_DEVICE, "not connected")
-        if self._tags.fault is not None:
-            raise self._tags.fault
 
     def _write(self, values: Mapping[str, TagValue]) -> None:
         try:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.app import modbus_registers
 from controller.check import check_station
 from controller.config import load_station
 from controller.config_plc import ModbusPlcConfig
 from controller.drivers.plc.modbus_layout import RegisterMap
+from controller.plc_links import modbus_registers
 from controller.sim.workspace import Workspace, make_workspace
 from tests.unit.controller.test_check import replace_in
 

@@ -315,9 +315,8 @@ def test_missed_triggers_are_counted_and_told() -> None:
 
 
 def test_recipe_change_by_the_plc() -> None:
-    station, commands = play(
-        running(), trigger(1), reading(head(trigger_seq=1, recipe_request=2, recipe_request_seq=8))
-    )
+    asked = reading(head(trigger_seq=1, recipe_request=2, recipe_request_seq=8))
+    station, commands = play(running(), trigger(1), asked, asked)
     (load,) = [c for c in commands if isinstance(c, LoadRecipe)]
     assert (load.recipe_id, load.request_seq) == (2, 8)
     assert outputs(station)["Ready"] is False
