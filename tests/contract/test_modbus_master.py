@@ -176,10 +176,15 @@ async def test_only_the_masters_that_are_named_may_connect() -> None:
 
 
 async def test_half_open_connections_do_not_keep_the_plc_out(master: Master) -> None:
+    """A PLC that lost power comes back and back again; the master at work is never the one that makes room."""
     port, writers = master.link.port, list[asyncio.StreamWriter]()
     for _ in range(20):
         writers.append((await asyncio.open_connection("127.0.0.1", port))[1])
         assert await master.get("Enable") is False
+    back = AsyncModbusTcpClient("127.0.0.1", port=port, timeout=2, retries=0, reconnect_delay=0)
+    assert await back.connect()
+    assert (await back.read_holding_registers(CLOCK, count=2)).registers == dint(1)
+    back.close()
     for writer in writers:
         writer.transport.abort()
 

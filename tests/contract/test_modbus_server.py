@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from itertools import cycle
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pymodbus.constants import ExcCodes
 
 from controller.drivers.plc.modbus import ModbusPlc, ModbusPlcSettings
 from controller.drivers.plc.modbus_channel import Channel
@@ -130,20 +132,53 @@ async def test_part_ids_as_strings(order: Any) -> None:
         await link.close()
 
 
-async def test_a_head_that_was_torn_is_never_seen() -> None:
-    """The lower half of TriggerSeq overflows while it is read: half of each is a jump by 65536."""
-    async with soft_plc() as (tags, port):
-        link = ModbusPlc(ModbusPlcSettings("127.0.0.1", port))
-        tags.cell("TriggerSeq").set(0xFFFF)
+class TornTags(ModbusTags):
+    """A PLC whose TriggerSeq is written while it is read: what each of the next reads finds there."""
+
+    finds: Iterator[int] = iter(())
+
+    async def _accessed(
+        self,
+        _function: int,
+        start: int,
+        address: int,
+        count: int,
+        served: list[int],
+        written: list[int] | list[bool] | None,
+    ) -> ExcCodes | None:
+        if written is None and (found := next(self.finds, None)) is not None:
+            self.cell("TriggerSeq").set(found)
+        return await super()._accessed(_function, start, address, count, served, written)
+
+
+@asynccontextmanager
+async def torn_plc() -> AsyncGenerator[tuple[TornTags, ModbusPlc]]:
+    tags = TornTags("127.0.0.1", 0, declared_tags(8, TagKind.WORD), ignore)
+    tags.cell("TriggerSeq").set(0xFFFF)
+    port = int((await tags.start()).rpartition(":")[2])
+    link = ModbusPlc(ModbusPlcSettings("127.0.0.1", port))
+    try:
         await link.connect(within(3000))
         assert (await link.read((), within(1000))).head.trigger_seq == 0xFFFF
-        tags.cell("TriggerSeq").set(0x1FFFF)
-        asyncio.get_running_loop().call_later(0.0002, tags.cell("TriggerSeq").set, 0x10000)
-        while (seen := (await link.read((), within(1000))).head.trigger_seq) == 0x1FFFF:
-            # Held for longer than two readings take, the torn value counts: no protocol can tell.
-            await asyncio.sleep(0)
-        assert seen == 0x10000
+        yield tags, link
+    finally:
         await link.close()
+        await tags.stop()
+
+
+@pytest.mark.parametrize("torn", [0x1FFFF, 0x00000], ids=["upper half first", "lower half first"])
+async def test_a_head_that_was_torn_is_never_seen(torn: int) -> None:
+    """The lower half of TriggerSeq overflows while it is read: half of each is a jump by 65536, or a fall to 0."""
+    async with torn_plc() as (tags, link):
+        tags.finds = iter([torn, 0x10000])
+        assert (await link.read((), within(1000))).head.trigger_seq == 0x10000
+
+
+async def test_a_head_that_never_settles_is_refused() -> None:
+    async with torn_plc() as (tags, link):
+        tags.finds = cycle([0x1FFFF, 0x00000])
+        with pytest.raises(DeviceRefused, match="trigger_seq moves too fast or in halves"):
+            await link.read((), within(1000))
 
 
 class Scripted:
