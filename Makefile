@@ -7,7 +7,11 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 TRAIN := $(VENV)/.train
 
-.PHONY: demo test check bench soak real model docs clean
+RIGS ?= opcua-sequence
+PARTS ?= 100000
+PROTOCOLS ?= opcua
+
+.PHONY: demo test check bench hil soak real model node-client docs clean
 
 demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status server
 	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
@@ -25,7 +29,11 @@ check: $(DEV)  ## format, lint, types, import contracts, tests
 bench: $(DEV)  ## ratios against bare loops, side by side in one run
 	$(PY) -m tests.bench
 
-soak: $(DEV)  ## 3,000 parts at 600 parts/min alone and with ten clients, and 200 kills
+hil: $(DEV)  ## the whole fault matrix, with a report to sign: build/hil/report.html
+	$(PY) -m hil_tests $(foreach rig,$(RIGS),--rig $(rig)) --out build/hil
+
+soak: $(DEV)  ## closed loop with random faults, 200 kills, and the line with ten status clients
+	$(foreach protocol,$(PROTOCOLS),$(PY) -m hil_tests.soak --protocol $(protocol) --parts $(PARTS) &&) true
 	$(PY) -m pytest -m slow -s
 
 real: $(TRAIN)  ## a model from real images, and the line on their test split
@@ -34,9 +42,14 @@ real: $(TRAIN)  ## a model from real images, and the line on their test split
 model: $(TRAIN)  ## train the demo model anew
 	$(PY) -m controller.sim.demo_model --out models/packages
 
+node-client:  ## the independent OPC UA client that a test uses where it is installed (needs Node)
+	cd tests/integration/node && npm install --no-audit --no-fund
+
 docs: $(DEV)  ## generated pages
 	$(PY) -m statemachines.diagrams > docs/state-machines.md
 	$(PY) -m controller.status.address_space > docs/status-nodes.md
+	$(PY) -m controller.drivers.plc.modbus_table docs/modbus-registers.md
+	$(PY) -m tests.plc_blocks.logix
 
 clean:
 	rm -rf $(VENV) build

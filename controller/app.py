@@ -22,15 +22,17 @@ from controller.drivers.record.journal import SqliteJournal
 from controller.drivers.record.latch import FileLatch
 from controller.errors import ConfigError, ControllerError, DeviceError, RecordError
 from controller.exit_codes import CONFIG_ERROR, RESTART
+from controller.job_duty import JobDuty
 from controller.lane_watch import LaneWatch
 from controller.logs import set_up_logs
+from controller.part_news import PartNews
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
 from controller.plc_links import plc_link
 from controller.ports import Camera
 from controller.priority import raise_process, raise_thread
 from controller.recipe_book import FolderRecipeBook
 from controller.recipes import LoadedRecipe
-from controller.runtime import Devices, Duration, Runtime
+from controller.runtime import Devices, Duration, PartListeners, Runtime
 from controller.sim.camera import SimCamera
 from controller.snapshots import SnapshotDuty
 from controller.status.feed import StatusFeed
@@ -93,13 +95,17 @@ class StationProcess:
             queue_frames=config.images.queue_frames,
         )
         devices = Devices(self._cameras, self._lane, self._journal, self._images, self._latch, self._recipes, clock)
-        self._runtime = Runtime(_initial(config, self._latch, clock.now()), devices, self._took)
+        self._news = PartNews(clock.wall_ns)
+        listeners = PartListeners(self._news.began, self._news.acquired)
+        self._runtime = Runtime(_initial(config, self._latch, clock.now()), devices, self._took, listeners)
+        self._jobs = JobDuty(self._runtime, self._next_session, config.images_path)
         self._notifier = SystemdNotifier()
         self._probe = LoopProbe(self._beat, config.plc.heartbeat_ms)
         self._guard = HangGuard(self._probe, config.watchdog.loop_hang_s, self._loop_hangs)
         self._snapshots = SnapshotDuty(
-            self._runtime, config.station.name, config.status.snapshot_ms, self._probe.lag_ms, self._drops
+            self._runtime, config.station.name, config.status.snapshot_ms, self._probe.lag_ms, self._drops, self._jobs
         )
+        self._sessions: Sessions | None = None
         self._duty: PlcDuty | None = None
         self._feed: StatusFeed | None = None
 
@@ -111,7 +117,8 @@ class StationProcess:
                 asyncio.to_thread(self._open_records),
                 asyncio.to_thread(self._recipes.load, 0, self._config.station.initial_recipe),
             )
-            duty = PlcDuty(self._runtime, plc_link(self._config), _timing(self._config), Sessions(start_number))
+            self._sessions = Sessions(start_number)
+            duty = PlcDuty(self._runtime, plc_link(self._config), _timing(self._config), self._sessions)
             self._duty = duty
             await self._serve(duty, recipe)
         finally:
@@ -151,16 +158,27 @@ class StationProcess:
         tasks.create_task(watch.run())
         tasks.create_task(self._probe.run())
         if config.status.enabled:
-            settings = StatusSettings(config.status.endpoint, config.station.name)
+            settings = StatusSettings(
+                config.status.endpoint,
+                config.station.name,
+                recipes=config.station.recipes_dir,
+                journal=config.journal_path,
+                cache=config.station.data_dir / "status-cache",
+            )
             feed = StatusFeed(settings, self._obey, runtime.report)
             self._feed = feed
+            self._news.connect(runtime, feed)
             tasks.create_task(feed.run())
+            tasks.create_task(self._jobs.run())
             tasks.create_task(self._snapshots.run(feed))
         duty.start(tasks.create_task)
 
     def _obey(self, command: StatusCommand) -> None:
         if self._feed is not None:
             self._snapshots.obey(self._feed, command)
+
+    def _next_session(self) -> int:
+        return self._sessions.next if self._sessions is not None else 0
 
     def _report(self, source: str, state: Health, why: str) -> None:
         self._runtime.report(source, state, why)
@@ -203,10 +221,12 @@ class StationProcess:
                     await self._duty.say_goodbye()
 
     async def _close(self) -> None:
+        self._runtime.close()
         if self._duty is not None:
             await self._duty.close()
         for camera in self._cameras.values():
             await camera.close()
+        await self._jobs.close()
         self._lane.close(0.5)
         self._images.close(5.0)
         self._journal.close(5.0)
@@ -219,6 +239,7 @@ class StationProcess:
 
     def _took(self, outcome: Outcome, duration: Duration) -> None:
         self._snapshots.took(outcome, duration)
+        self._news.ended(outcome, duration)
 
     def _drops(self) -> tuple[int, int]:
         return self._images.stats().dropped, self._journal.stats().dropped
@@ -231,6 +252,8 @@ class StationProcess:
         """A duty ended that never should: latch on disk before anything else, then ask for a new process."""
         why = f"{type(error).__name__}: {error}"
         logger.opt(exception=error).critical("a duty died, failsafe", why=why)
+        # Behind whatever is still on its way to the disk, so that this is what stands there.
+        self._runtime.close()
         with suppress(RecordError):
             self._latch.store(FaultCode.TASK_DIED, why)
         self._runtime.end(RESTART)

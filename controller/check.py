@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from controller.config import ConfigErrors, RecipeConfig, StationConfig, load_recipe, load_station
+from controller.errors import ConfigError
 from controller.exit_codes import CONFIG_ERROR
+from controller.plc_links import plc_addresses
 from models.catalogue import load_catalogue
 from models.errors import ModelRejected
 from models.package import open_package
@@ -51,6 +53,7 @@ def check_station(path: Path) -> Iterator[Problem]:
     except ConfigErrors as errors:
         yield from _listed(errors)
         return
+    yield from _check_tags(config, path)
     yield from _check_folders(config, path)
     seen: dict[int, Path] = {}
     files = sorted(config.station.recipes_dir.glob("*/recipe.toml"))
@@ -73,6 +76,14 @@ def check_station(path: Path) -> Iterator[Problem]:
 def _listed(errors: ConfigErrors) -> Iterator[Problem]:
     for error in errors.problems:
         yield Problem(error.file, error.key, str(error.value), error.cure)
+
+
+def _check_tags(config: StationConfig, path: Path) -> Iterator[Problem]:
+    """Addresses that no PLC can have; whether this PLC has them is for `linegate plc probe`."""
+    try:
+        plc_addresses(config.plc)
+    except ConfigError as error:
+        yield Problem(str(path), f"plc.tags ({error.key})", str(error.value), error.cure)
 
 
 def _check_folders(config: StationConfig, path: Path) -> Iterator[Problem]:

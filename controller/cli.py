@@ -73,7 +73,9 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo.add_argument("--seed", type=int, default=1, help="of parts and jitter (default 1)")
     demo.add_argument("--jitter-ms", type=float, default=5.0, help="of the parts' arrival (default 5)")
     demo.add_argument("--mode", choices=("SHADOW", "ALERT", "AUTO_REJECT"), default="AUTO_REJECT")
-    demo.add_argument("--protocol", choices=("opcua", "ethernet-ip", "modbus"), default="opcua", help="of the PLC")
+    demo.add_argument(
+        "--protocol", choices=("opcua", "ethernet-ip", "modbus", "modbus-server"), default="opcua", help="of the PLC"
+    )
     demo.add_argument("--profile", choices=("sequence", "four-phase"), default="sequence", help="of the handshake")
     demo.add_argument("--camera", choices=("sim", "gentl"), default="sim", help="gentl: through harvesters")
     demo.add_argument("--status-clients", type=int, default=0, metavar="N", help="OPC UA readers of the status")

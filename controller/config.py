@@ -204,6 +204,7 @@ class ViewSection(Strict):
     camera: Name
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*@[0-9][A-Za-z0-9_.-]*$")]
     mm_per_px: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+    frame_px: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
     roi: tuple[int, int, int, int] | None = None
     image: ImageSection = ImageSection()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -102,5 +103,38 @@ class EthernetIpPlcConfig(PlcSection):
     tags: LogixTagsSection = LogixTagsSection()
 
 
-PlcConfig = Annotated[OpcUaPlcConfig | EthernetIpPlcConfig, Field(discriminator="kind")]
-"""Every kind."""
+class RegistersSection(Strict):
+    """[plc.registers]: where the two areas of registers start, counted from 0, and how values lie in them."""
+
+    plc_to_station: Annotated[int, Field(ge=0, le=65_535)] = 0
+    station_to_plc: Annotated[int, Field(ge=0, le=65_535)] = 1000
+    word_order: Literal["big", "little"] = "big"
+    string_order: Literal["big", "little"] = "big"
+    part_id_chars: Annotated[int, Field(ge=1, le=80)] = 16
+
+
+class ModbusPlcConfig(PlcSection):
+    """[plc] kind = "modbus". role: what the station is; as server, host and port are where it listens.
+
+    masters, plc_delay_ms: for a station that is the server.
+    """
+
+    kind: Literal["modbus"]
+    role: Literal["client", "server"] = "client"
+    host: Annotated[str, Field(min_length=1, pattern=r"^\S+$")]
+    port: Annotated[int, Field(ge=1, le=65_535)] = 502
+    unit_id: Annotated[int, Field(ge=0, le=255)] = 1
+    masters: tuple[str, ...] = ()
+    plc_delay_ms: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 10.0
+    registers: RegistersSection = RegistersSection()
+
+    @field_validator("masters")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for master in value:
+            ip_address(master)
+        return value
+
+
+PlcConfig = Annotated[OpcUaPlcConfig | EthernetIpPlcConfig | ModbusPlcConfig, Field(discriminator="kind")]
+"""Every kind of PLC link."""

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import assert_never
 
 from controller.config import StationConfig
-from controller.config_plc import EthernetIpPlcConfig, OpcUaPlcConfig, PlcConfig
-from controller.drivers.plc import ethernet_ip, opcua
+from controller.config_plc import EthernetIpPlcConfig, ModbusPlcConfig, OpcUaPlcConfig, PlcConfig
+from controller.drivers.plc import ethernet_ip, modbus_layout, opcua
+from controller.drivers.plc.modbus import ModbusPlc, ModbusPlcSettings
+from controller.drivers.plc.modbus_layout import RegisterMap
+from controller.drivers.plc.modbus_server import ModbusServerPlc, ModbusServerSettings
 from controller.drivers.plc.opcua_nodes import STYLES
 from controller.drivers.plc.opcua_security import SecuritySettings
 from controller.ports import PlcLink
@@ -26,6 +29,8 @@ def plc_link(config: StationConfig, where: str = "station.toml") -> PlcLink:
         case EthernetIpPlcConfig():
             on_start = partial(raise_thread, config.station.process_priority)
             return ethernet_ip.EthernetIpPlc(replace(_ethernet_ip(plc), on_start=on_start))
+        case ModbusPlcConfig():
+            return _modbus(plc)
         case _:
             assert_never(plc)
 
@@ -37,6 +42,8 @@ def plc_addresses(plc: PlcConfig) -> Mapping[str, str]:
             return opcua.addresses(_opcua(plc, Path(), "station.toml"))
         case EthernetIpPlcConfig():
             return ethernet_ip.addresses(_ethernet_ip(plc))
+        case ModbusPlcConfig():
+            return modbus_layout.addresses(modbus_registers(plc))
         case _:
             assert_never(plc)
 
@@ -73,4 +80,36 @@ def _ethernet_ip(plc: EthernetIpPlcConfig) -> ethernet_ip.EthernetIpPlcSettings:
         part_id=plc.part_id,
         modulus=plc.sequence_modulus,
         profile=plc.profile,
+    )
+
+
+def modbus_registers(plc: ModbusPlcConfig) -> RegisterMap:
+    """What decides where each tag of a station lies."""
+    area = plc.registers
+    return RegisterMap(
+        plc_to_station=area.plc_to_station,
+        station_to_plc=area.station_to_plc,
+        word_order=area.word_order,
+        string_order=area.string_order,
+        part_id=plc.part_id,
+        part_id_chars=area.part_id_chars,
+        depth=plc.depth,
+        profile=plc.profile,
+    )
+
+
+def _modbus(plc: ModbusPlcConfig) -> PlcLink:
+    registers = modbus_registers(plc)
+    if plc.role == "client":
+        return ModbusPlc(ModbusPlcSettings(plc.host, plc.port, plc.unit_id, registers, plc.poll_ms))
+    return ModbusServerPlc(
+        ModbusServerSettings(
+            host=plc.host,
+            port=plc.port,
+            unit=plc.unit_id,
+            masters=plc.masters,
+            registers=registers,
+            plc_lost_ms=plc.plc_lost_ms,
+            plc_delay_ms=plc.plc_delay_ms,
+        )
     )

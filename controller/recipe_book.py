@@ -36,7 +36,7 @@ class FolderRecipeBook:
             package = self._package(view.model)
             runner = Runner(package, threads=self._config.inference.threads, cache_dir=self._config.cache_path)
             band = ImageBand(view.image.darkest, view.image.brightest, view.image.flattest)
-            inspector = Inspector(runner, catalogue, view.mm_per_px, view.roi, band)
+            inspector = Inspector(runner, catalogue, view.mm_per_px, view.roi, band, view.frame_px)
             inspector.warm_up()
             views[view.name] = LoadedView(view.camera, inspector)
             packages.append(package)

@@ -15,12 +15,15 @@ from loguru import logger
 
 from controller.clock import Clock
 from controller.errors import ControllerError, DeviceError
+from controller.latch_writer import LatchWriter
 from controller.ports import Camera, ImageStore, Journal, Latch, Record
 from controller.recipes import Lane, LoadedRecipe, RecipeBook
 from models.errors import ImageUnfit, ModelError
 from models.frame import Frame
 from statemachines import station as core
+from statemachines.cycle import Stage
 from statemachines.errors import IllegalEvent
+from statemachines.jobs import REPLAY
 from statemachines.station import Station
 from statemachines.vocabulary import (
     ArmDeadline,
@@ -54,6 +57,9 @@ from statemachines.vocabulary import (
     Release,
     TriggerCommitted,
 )
+
+_LATCH_S = 5.0
+"""How long the end of a station waits for the failsafe latch to be on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +97,35 @@ class Devices:
 OutcomeListener = Callable[[Outcome, Duration], None]
 
 
+@dataclass(frozen=True, slots=True)
+class PartListeners:
+    """Told of each part on the loop's thread; they only note it down."""
+
+    began: Callable[[RecordTrigger], None]
+    acquired: Callable[[PartKey], None]
+
+
 class Runtime:
     """One station's loop."""
 
-    def __init__(self, station: Station, devices: Devices, on_outcome: OutcomeListener | None = None) -> None:
+    def __init__(
+        self,
+        station: Station,
+        devices: Devices,
+        on_outcome: OutcomeListener | None = None,
+        listeners: PartListeners | None = None,
+    ) -> None:
         self.station = station
         self.recipe: LoadedRecipe | None = None
+        self.replay: Mapping[str, Camera] = {}
+        """By view: what jobs of a simulating station see."""
         self.answers: asyncio.Queue[Publish] = asyncio.Queue()
         self.changed = asyncio.Event()
         self.ending = asyncio.Event()
         self.exit_code = 0
         self._devices = devices
         self._on_outcome = on_outcome
+        self._listeners = listeners
         self._work: dict[PartKey, PartWork] = {}
         self._recipes: dict[str, LoadedRecipe] = {}
         self._camera_turn = {name: asyncio.Lock() for name in devices.cameras}
@@ -111,6 +134,7 @@ class Runtime:
         self._tasks: asyncio.TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loading = asyncio.Lock()
+        self._latch = LatchWriter(devices.latch, self.report)
 
     def bind(self, tasks: asyncio.TaskGroup) -> None:
         """Give the loop its task group; before the first event."""
@@ -157,6 +181,10 @@ class Runtime:
             self.exit_code = exit_code
             self.ending.set()
 
+    def close(self) -> None:
+        """After the last event: let the latch reach the disk."""
+        self._latch.close(_LATCH_S)
+
     def _post_committed(self, parts: tuple[PartKey, ...]) -> None:
         at = self.now()
         for part in parts:
@@ -191,7 +219,7 @@ class Runtime:
             case Release():
                 self._release(command.part)
             case PersistLatch():
-                self._spawn(self._persist(command))
+                self._latch.store(command.code, command.why)
             case LoadRecipe():
                 self._spawn(self._load(command))
 
@@ -200,6 +228,8 @@ class Runtime:
         self._tasks.create_task(work)
 
     def _append(self, fact: RecordTrigger | Outcome | RecordLate | RecordGate | RecordEvent) -> None:
+        if isinstance(fact, RecordTrigger) and self._listeners is not None:
+            self._listeners.began(fact)
         self._devices.journal.append(Record(self._devices.clock.wall_ns(), fact))
 
     def _part(self, part: PartKey) -> PartWork:
@@ -219,6 +249,8 @@ class Runtime:
         """Expose and fetch one view; whatever the camera does, exactly one event comes of it."""
         view = self._loaded(command.part).views[command.view]
         camera, started = self._devices.cameras[view.camera], self.now()
+        if command.part.source == REPLAY:
+            camera = self.replay[command.view]
         try:
             async with asyncio.timeout_at(command.deadline / 1e9), self._camera_turn[view.camera]:
                 frame = await camera.capture(command.part, command.view, command.until, command.deadline)
@@ -230,6 +262,9 @@ class Runtime:
         work.frames[command.view] = frame
         work.capture_ns = max(work.capture_ns, at - started)
         self.post(FrameCaptured(command.part, command.view, at, Ns(frame.exposed_at), frame.counter, frame.camera))
+        cycle = self.station.cycles.get(command.part)
+        if self._listeners is not None and cycle is not None and cycle.stage is Stage.INFERRING:
+            self._listeners.acquired(command.part)
 
     def _infer(self, command: Infer) -> None:
         part, view = command.part, command.view
@@ -278,15 +313,6 @@ class Runtime:
             wall_ns = self._devices.clock.wall_ns()
             for frame in work.frames.values():
                 images.keep(frame, work.outcome, wall_ns)
-
-    async def _persist(self, command: PersistLatch) -> None:
-        """Fsync belongs to a thread; a latch that cannot be written stays latched in memory and says so."""
-        try:
-            await asyncio.to_thread(self._devices.latch.store, command.code, command.why)
-        except ControllerError as error:
-            self.report("failsafe latch", Health.FAILURE, str(error))
-        else:
-            self.report("failsafe latch", Health.NORMAL, "")
 
     # --- recipes ----------------------------------------------------------------------------------------------
 

@@ -6,20 +6,27 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from controller.job_duty import JobDuty
 from controller.latency import LatencyBook
+from controller.part_news import describe
 from controller.runtime import Duration, Runtime
 from controller.status.feed import StatusFeed
 from controller.status.messages import (
     ChangeRecipe,
+    HoldStation,
     PartSummary,
     ResetFailsafe,
     SetMode,
+    Simulate,
+    StartJob,
+    StartSeries,
     StationSnapshot,
     StatusCommand,
+    StopJobs,
 )
+from statemachines import jobs as core_jobs
 from statemachines.handshake import Link
 from statemachines.vocabulary import (
-    Finding,
     Mode,
     ModeRequested,
     Outcome,
@@ -40,12 +47,15 @@ class SnapshotDuty:
         period_ms: int,
         lag_ms: Callable[[], float],
         drops: Callable[[], tuple[int, int]],
+        jobs: JobDuty,
     ) -> None:
         self._runtime = runtime
         self._name = name
         self._period_s = period_ms / 1000
         self._lag_ms = lag_ms
         self._drops = drops
+        self._jobs = jobs
+        self._feed_dropped = 0
         self._started = runtime.now()
         self._latencies = LatencyBook()
         self._last: deque[Outcome] = deque(maxlen=LAST_PARTS)
@@ -67,6 +77,7 @@ class SnapshotDuty:
     async def run(self, feed: StatusFeed) -> None:
         """Offer a snapshot each period; never waits for the other side."""
         while True:
+            self._feed_dropped = feed.child.dropped
             feed.offer(self.snapshot())
             await asyncio.sleep(self._period_s)
 
@@ -95,6 +106,8 @@ class SnapshotDuty:
                     return
                 runtime.post(RecipeRequested(at, command.product, command.who))
                 feed.answer(command.id, True, f"loading {command.product}")
+            case StartJob() | StartSeries() | StopJobs() | HoldStation() | Simulate():
+                self._jobs.obey(feed, command)
 
     def snapshot(self) -> StationSnapshot:
         """The station as it is now."""
@@ -140,6 +153,16 @@ class SnapshotDuty:
             journal_dropped=journal_dropped,
             loop_lag_ms=self._lag_ms(),
             uptime_s=(self._runtime.now() - self._started) / 1e9,
+            plc_link=link.value,
+            recipe_loading=station.recipe_wanted or facts is None,
+            reset_granted=station.latch.latched and bool(station.latch.reset_by),
+            hold=int(station.hold),
+            held_over_failsafe=station.held_over_failsafe,
+            job=str(core_jobs.running(station.cycles) or ""),
+            job_series=station.jobs.series,
+            no_job_because=station.no_job_because or "",
+            simulating=self._jobs.simulating,
+            feed_dropped=self._feed_dropped,
             last_parts=[_summary(outcome) for outcome in reversed(self._last)],
             latencies=self._latencies.summary(),
         )
@@ -156,12 +179,6 @@ def _summary(outcome: Outcome) -> PartSummary:
         action=outcome.action.name,
         mode=outcome.mode.name,
         why=outcome.why,
-        findings=[_finding(finding) for finding in outcome.findings[:5]],
+        findings=[describe(finding) for finding in outcome.findings[:5]],
         latency_us=(end - stamps["seen"]) // 1000 if end and "seen" in stamps else 0,
-    )
-
-
-def _finding(finding: Finding) -> str:
-    return (
-        f"{finding.defect} {finding.length_mm:.2f} x {finding.width_mm:.2f} mm {finding.severity.name}: {finding.why}"
     )

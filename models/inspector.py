@@ -18,7 +18,8 @@ Region = tuple[int, int, int, int]
 
 
 class Inspector:
-    """Judges one view. roi: x, y, width, height in frame pixels, None for the whole frame.
+    """Judges one view. roi: x, y, width, height in frame pixels, None for the whole frame. size: width and height that
+    a frame must have, None for any.
 
     Raises ModelRejected where model and catalogue do not fit each other.
     """
@@ -30,6 +31,7 @@ class Inspector:
         mm_per_px: float,
         roi: Region | None = None,
         band: ImageBand = ImageBand(),
+        size: tuple[int, int] | None = None,
     ) -> None:
         manifest = runner.package.manifest
         if manifest.task not in DECODERS:
@@ -42,6 +44,7 @@ class Inspector:
         self._mm_per_px = mm_per_px
         self._roi = roi
         self._band = band
+        self._size = size
 
     def warm_up(self) -> None:
         """Load and prove the model: its outputs are numbers, and such as its decoder reads. Raises ModelRejected."""
@@ -68,6 +71,10 @@ class Inspector:
         would be good parts.
         """
         pixels, left, top = frame.pixels, 0, 0
+        if self._size is not None and pixels.shape[1::-1] != self._size:
+            # A camera that bins or crops after losing its settings: every defect would be measured at a wrong scale.
+            found, wanted = ("x".join(map(str, size)) for size in (pixels.shape[1::-1], self._size))
+            raise ImageUnfit(f"the frame has {found} pixels, the recipe is made for {wanted}")
         if self._roi is not None:
             left, top, width, height = self._roi
             if pixels.ndim not in (2, 3):

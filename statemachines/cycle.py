@@ -165,6 +165,11 @@ def drop(cycle: Cycle, at: Ns, reason: Reason, why: str) -> Step:
     return _leave(cycle, at, reason, why)
 
 
+def conclude(cycle: Cycle, at: Ns) -> Step:
+    """End a decided part whose source reads no answer from the PLC's ring: its outcome is all it gets."""
+    return replace(cycle, stage=Stage.ANSWERED), (RecordOutcome(_outcome(cycle, at, answered=False)),)
+
+
 def step(cycle: Cycle, event: CycleEvent, context: Context = Context()) -> Step:
     """Perform the row for this event. Raises IllegalEvent where there is none."""
     row = TABLE.get((cycle.stage, type(event)))

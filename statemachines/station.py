@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from statemachines import cycle as part_cycle
-from statemachines import four_phase, handshake, health, line
+from statemachines import four_phase, handshake, health, jobs, line
 from statemachines.cycle import Abandoned, Context, Cycle, CycleEvent, Distrusted, TurnCame
 from statemachines.decision import rule
 from statemachines.errors import IllegalEvent
 from statemachines.handshake import Contract, Handshake, Link
 from statemachines.health import FailsafeLatch
+from statemachines.jobs import Jobs
 from statemachines.line import Line
 from statemachines.phases import ResultPhase, TriggerPhase
 from statemachines.sequence import slot_of
@@ -34,7 +35,12 @@ from statemachines.vocabulary import (
     FrameCaptured,
     Health,
     HealthReported,
+    Hold,
+    HoldRequested,
     Inferred,
+    JobRequested,
+    JobSeriesRequested,
+    JobsStopped,
     LinkLost,
     LinkUp,
     LoadRecipe,
@@ -139,6 +145,10 @@ class Station:
     undecided_in_row: int = 0
     line_stop: bool = False
     alert: bool = False
+    hold: Hold = Hold.NONE
+    held_over_failsafe: bool = False
+    """The hold was asked for while the failsafe was latched already: it is the newer of the two."""
+    jobs: Jobs = Jobs()
     reports: Mapping[str, tuple[Health, str]] = field(default_factory=dict[str, tuple[Health, str]])
     counters: Counters = Counters()
 
@@ -149,8 +159,8 @@ class Station:
 
     @property
     def in_flight(self) -> int:
-        """Parts accepted and not yet ended."""
-        return sum(1 for cycle in self.cycles.values() if cycle.stage not in part_cycle.FINAL)
+        """Parts accepted from the PLC and not yet ended."""
+        return sum(1 for key, c in self.cycles.items() if key.source == PLC and c.stage not in part_cycle.FINAL)
 
     @property
     def ready(self) -> bool:
@@ -171,11 +181,23 @@ class Station:
             return Reason.NOT_READY, "a recipe is being loaded"
         if not self.line.running:
             return Reason.NOT_READY, f"the line is {self.line.state}"
+        if self.hold is not Hold.NONE:
+            return Reason.NOT_READY, f"a person took the station out of inspection ({self.hold.name})"
         if not 1 <= self.ceiling <= 3:
             return Reason.NOT_READY, f"the PLC's ModeCeiling is {self.ceiling}, valid are 1 to 3"
         if self.handshake.phases.result is ResultPhase.STUCK:
             return Reason.NOT_READY, "ResultAck stays 1, no result can be shown"
         return None
+
+    @property
+    def no_job_because(self) -> str | None:
+        """Why a job may not start now, or None."""
+        because = self.not_ready_because
+        if because is not None:
+            return because[1]
+        if jobs.running(self.cycles) is not None:
+            return "a job is running"
+        return jobs.link_forbids(self.handshake, self.enable_seen_low)
 
     @property
     def health(self) -> tuple[Health, str]:
@@ -308,7 +330,8 @@ def _take_notice(station: Station, event: PlcRead, notice: handshake.Notice) -> 
             reports = {source: report for source, report in station.reports.items() if source != "triggers"}
             fresh = replace(station, slot_owner={}, trigger_ack=0, capture_done=0, line_stop=False, alert=False)
             fresh = replace(fresh, reports=reports)
-            return fresh, (RecordEvent(event.at, "session", "", {"id": notice.session_id, "why": notice.why}),)
+            fresh, ended = _end_jobs(fresh, event.at, "the PLC's Enable went to 1")
+            return fresh, (*ended, RecordEvent(event.at, "session", "", {"id": notice.session_id, "why": notice.why}))
         case handshake.SessionAcknowledged():
             detail = {"id": notice.session_id, "baseline": notice.baseline}
             return station, (RecordEvent(event.at, "baseline", "plc", detail),)
@@ -430,6 +453,7 @@ def _refusal(station: Station, event: PlcRead, notice: handshake.Announced) -> t
 
 def _end_session(station: Station, at: Ns, reason: Reason, why: str) -> Step:
     """Nothing that is in flight may be answered any more; the journal learns why."""
+    station = replace(station, jobs=replace(station.jobs, series=False))
     commands: list[Command] = []
     for cycle in tuple(station.cycles.values()):
         if cycle.stage not in part_cycle.FINAL:
@@ -522,6 +546,8 @@ def _stray(station: Station, event: CycleEvent) -> Step:
 
 
 def _context(station: Station, cycle: Cycle) -> Context:
+    if cycle.part.source != PLC:
+        return Context()
     contract = station.rules.contract
     if contract.four_phase:
         return Context(undecided_before=station.undecided_in_row, queued=True)
@@ -533,13 +559,15 @@ def _context(station: Station, cycle: Cycle) -> Context:
 def _keep(station: Station, cycle: Cycle, commands: tuple[Command, ...]) -> Step:
     """Put a part back after its step, count what it caused, forget it once nothing of it is on its way."""
     extra: list[Command] = []
+    if cycle.part.source in jobs.SOURCES:
+        cycle, commands = jobs.conclude(cycle, commands)
     for command in commands:
         match command:
             case Publish():
                 station = _count_answer(station, cycle, command)
-            case RecordOutcome():
+            case RecordOutcome() if cycle.part.source == PLC:
                 station = _count_end(station, command)
-            case RecordLate():
+            case RecordLate() if cycle.part.source == PLC:
                 station = replace(station, counters=replace(station.counters, late=station.counters.late + 1))
             case _:
                 pass
@@ -593,7 +621,9 @@ def _frame_captured(station: Station, event: FrameCaptured) -> Step:
     station = replace(station, last_counter={**station.last_counter, event.camera: event.counter})
     station, commands = _drive(station, event)
     cycle = station.cycles.get(event.part)
-    if cycle is not None and cycle.part.epoch == station.handshake.session_id and not cycle.frames_due:
+    if cycle is None or cycle.part.source != PLC:
+        return station, commands
+    if cycle.part.epoch == station.handshake.session_id and not cycle.frames_due:
         station = replace(station, capture_done=cycle.part.seq)
     return station, commands
 
@@ -607,7 +637,7 @@ def _session_told(station: Station, event: SessionTold) -> Step:
 
 def _committed(station: Station, event: TriggerCommitted) -> Step:
     """The journal holds the trigger: now the PLC may see it acknowledged."""
-    if event.part.epoch != station.handshake.session_id:
+    if event.part.source != PLC or event.part.epoch != station.handshake.session_id:
         return station, ()
     if station.rules.contract.four_phase:
         return replace(station, handshake=four_phase.committed(station.handshake, event.part.seq, event.at)), ()
@@ -656,6 +686,8 @@ def _tripped(station: Station, event: FailsafeTripped) -> Step:
     station = replace(
         station,
         latch=health.trip(station.latch, event.code, event.why, event.at),
+        held_over_failsafe=False,
+        jobs=replace(station.jobs, series=False),
         line=station.line if station.line.state == "stopped" else line.trip(station.line),
     )
     commands: list[Command] = [PersistLatch(station.latch.code, station.latch.why)]
@@ -711,6 +743,55 @@ def _health_reported(station: Station, event: HealthReported) -> Step:
     return replace(station, reports=reports), (RecordEvent(event.at, "health", "", detail),)
 
 
+def _job_requested(station: Station, event: JobRequested) -> Step:
+    """Take a job in as a part of its own, or say in the audit trail why not."""
+    because, recipe = station.no_job_because, station.recipe
+    if because is not None or recipe is None:
+        detail = {"refused": str(event.part_id), "why": because or "no recipe is loaded"}
+        return replace(station, jobs=replace(station.jobs, series=False)), (
+            RecordEvent(event.at, "job", event.who, detail),
+        )
+    cycle, commands = jobs.begin(event, recipe)
+    station = replace(station, jobs=replace(station.jobs, last=event.part))
+    return _keep(station, cycle, commands)
+
+
+def _series_requested(station: Station, event: JobSeriesRequested) -> Step:
+    because = station.no_job_because
+    detail = {"series": int(because is None), "why": because or ""}
+    changed = replace(station, jobs=replace(station.jobs, series=because is None))
+    return changed, (RecordEvent(event.at, "job", event.who, detail),)
+
+
+def _jobs_stopped(station: Station, event: JobsStopped) -> Step:
+    record = RecordEvent(event.at, "job", event.who, {"stopped": "abort" if event.abort else "stop", "why": event.why})
+    if not event.abort:
+        return replace(station, jobs=replace(station.jobs, series=False)), (record,)
+    station, commands = _end_jobs(station, event.at, f"aborted by {event.who}: {event.why}")
+    return station, (*commands, record)
+
+
+def _end_jobs(station: Station, at: Ns, why: str) -> Step:
+    """No job is wanted any more, and the one in flight is given up."""
+    station = replace(station, jobs=replace(station.jobs, series=False))
+    running = jobs.running(station.cycles)
+    if running is None:
+        return station, ()
+    return _drive(station, Abandoned(running, at, Reason.LOST, why))
+
+
+def _hold_requested(station: Station, event: HoldRequested) -> Step:
+    """Takes effect from the next part on; a job in flight ends as it would."""
+    detail = {"from": station.hold.name, "to": event.hold.name, "why": event.why}
+    station = replace(
+        station,
+        hold=event.hold,
+        held_over_failsafe=station.latch.latched and event.hold is Hold.HALTED,
+        jobs=replace(station.jobs, series=False),
+    )
+    return station, (RecordEvent(event.at, "hold", event.who, detail),)
+
+
 def _stopped(station: Station, event: Stopped) -> Step:
     station, commands = _end_session(station, event.at, Reason.LOST, "the station was stopped")
     station = replace(station, line=line.stop(station.line), handshake=handshake.disconnected(station.handshake))
@@ -737,5 +818,9 @@ EFFECTS: dict[type[Event], Callable[[Station, Any], Step]] = {
     RecipeLoaded: _recipe_loaded,
     RecipeRefused: _recipe_refused,
     HealthReported: _health_reported,
+    JobRequested: _job_requested,
+    JobSeriesRequested: _series_requested,
+    JobsStopped: _jobs_stopped,
+    HoldRequested: _hold_requested,
     Stopped: _stopped,
 }

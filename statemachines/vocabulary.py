@@ -95,6 +95,14 @@ class Reason(IntEnum):
     SUPERSEDED = 23
 
 
+class Hold(IntEnum):
+    """How far a person keeps the station from inspecting: not at all, until it is selected again, until it is reset."""
+
+    NONE = 0
+    PREOPERATIONAL = 1
+    HALTED = 2
+
+
 class FaultCode(IntEnum):
     """Why the failsafe is latched, or 0."""
 
@@ -404,6 +412,44 @@ class HealthReported:
 
 
 @dataclass(frozen=True, slots=True)
+class JobRequested:
+    """Somebody other than the PLC wants one part inspected now. The key's source says who is asking."""
+
+    at: Ns
+    part: PartKey
+    part_id: PartId
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeriesRequested:
+    """Somebody wants one job after the other until they are stopped; each comes as a JobRequested of its own."""
+
+    at: Ns
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobsStopped:
+    """No further job of the series. abort: the one that runs is given up as well."""
+
+    at: Ns
+    abort: bool
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequested:
+    """A person takes the station out of inspection, or lets it in again."""
+
+    at: Ns
+    hold: Hold
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The station is being shut down on purpose."""
 
@@ -430,6 +476,10 @@ Event = (
     | RecipeLoaded
     | RecipeRefused
     | HealthReported
+    | JobRequested
+    | JobSeriesRequested
+    | JobsStopped
+    | HoldRequested
     | Stopped
 )
 

@@ -62,8 +62,8 @@ class SimCamera:
         if fault.kind is ExposureFault.SAME_FRAME and self._last is not None:
             frame = Frame(view, self._last.pixels, self._last.exposed_at, self._last.counter, self._name)
         else:
-            black = fault.kind is ExposureFault.BLACK
-            frame = Frame(view, self._pixels(belt, exposed_at, black), exposed_at, belt.next_counter(), self._name)
+            pixels = self._pixels(belt, exposed_at, fault.kind)
+            frame = Frame(view, pixels, exposed_at, belt.next_counter(), self._name)
         self._last = frame
         ready_at = exposed_at + self._wait_ns + (fault.delay_ms * MS if fault.kind is ExposureFault.SLOW else 0)
         await _sleep_until(min(ready_at, deadline))
@@ -76,11 +76,13 @@ class SimCamera:
         self._is_open = False
         self._detach()
 
-    def _pixels(self, belt: Belt, at: int, black: bool) -> NDArray[np.uint8]:
-        if black:
+    def _pixels(self, belt: Belt, at: int, fault: ExposureFault) -> NDArray[np.uint8]:
+        if fault is ExposureFault.BLACK:
             return np.zeros((belt.height, belt.width), np.uint8)
         seen = belt.in_view(at)
-        return belt.empty() if seen is None else seen.pixels
+        pixels = belt.empty() if seen is None else seen.pixels
+        # As a camera does that lost its settings and bins two by two: the same part, at half the scale.
+        return np.ascontiguousarray(pixels[::2, ::2]) if fault is ExposureFault.HALF_SIZE else pixels
 
     def _live_belt(self, now: int) -> Belt:
         """The belt; a new one where the old one was closed meanwhile."""

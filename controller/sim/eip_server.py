@@ -27,9 +27,7 @@ UNKNOWN_PATH, NOT_SUPPORTED, REFUSED, TOO_SHORT, TOO_LONG = 0x05, 0x08, 0x01, 0x
 _NO_SUCH_CONNECTION = 0x0107
 
 _RUNNING = 0x0060
-_NAME = b"1756-L83E/B Linegate soft PLC"
-_IDENTITY_OBJECT = struct.pack("<HHHBBHI", 1, 14, 166, 33, 11, _RUNNING, 0x11E6A7E) + bytes([len(_NAME)]) + _NAME
-"""Vendor, product type (controller), code, firmware, status, serial number, name."""
+PRODUCT = "1756-L83E/B Linegate soft PLC"
 
 
 class CipFault(Exception):
@@ -76,8 +74,11 @@ def serve_message(device: CipDevice, message: bytes, room: int) -> bytes:
 class EipServer:
     """Listens and serves one device. Event loop thread only. large_messages: connections may exceed 500 bytes."""
 
-    def __init__(self, device: CipDevice, *, large_messages: bool = True) -> None:
+    def __init__(self, device: CipDevice, *, large_messages: bool = True, product: str = PRODUCT) -> None:
         self.device, self.large_messages = device, large_messages
+        # Vendor, product type (controller), code, firmware, status, serial number, name.
+        head = struct.pack("<HHHBBHI", 1, 14, 166, 33, 11, _RUNNING, 0x11E6A7E)
+        self.identity = head + bytes([len(product)]) + product.encode()
         self.frozen = False
         self.ports: set[_Port] = set()
         self.next_session = 0x1000
@@ -166,7 +167,7 @@ class _Port(asyncio.Protocol):
             self._session = self._server.next_session
             return 0, body
         if command == _IDENTITY:
-            return 0, _listed_identity(self._transport)
+            return 0, self._listed_identity()
         if command not in (_UNCONNECTED, _CONNECTED):
             return _BAD_COMMAND, b""
         if session != self._session or not session:
@@ -192,7 +193,7 @@ class _Port(asyncio.Protocol):
             if path == CONNECTION_MANAGER:
                 return self._manage(service, content)
             if path == IDENTITY and service == _GET_ALL:
-                return answered(service, 0, _IDENTITY_OBJECT)
+                return answered(service, 0, self._server.identity)
         except CipFault as fault:
             return answered(service, fault.status, extended=fault.extended)
         except struct.error:
@@ -221,6 +222,12 @@ class _Port(asyncio.Protocol):
         self._connections[number] = _Connection(answers_as, triad, size & (0xFFFF if large else 0x1FF))
         return answered(service, 0, struct.pack("<II8sIIH", number, answers_as, triad, period, period, 0))
 
+    def _listed_identity(self) -> bytes:
+        host, port = self._transport.get_extra_info("sockname")[:2]
+        place = struct.pack(">HH4s8x", socket.AF_INET, port, socket.inet_aton(host))
+        item = struct.pack("<H", 1) + place + self._server.identity + b"\x03"
+        return struct.pack("<HHH", 1, _LISTED, len(item)) + item
+
 
 def _items(body: bytes) -> tuple[bytes, bytes]:
     """Address and content of the two items of a message."""
@@ -231,10 +238,3 @@ def _items(body: bytes) -> tuple[bytes, bytes]:
     if count != 2 or len(body) != start + size:
         raise ValueError("item lengths do not add up")
     return address, body[start:]
-
-
-def _listed_identity(transport: asyncio.Transport) -> bytes:
-    host, port = transport.get_extra_info("sockname")[:2]
-    place = struct.pack(">HH4s8x", socket.AF_INET, port, socket.inet_aton(host))
-    item = struct.pack("<H", 1) + place + _IDENTITY_OBJECT + b"\x03"
-    return struct.pack("<HHH", 1, _LISTED, len(item)) + item

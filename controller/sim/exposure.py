@@ -13,13 +13,14 @@ _LONGEST_MS = (1 << _COUNT_SHIFT) - 1
 
 
 class ExposureFault(IntEnum):
-    """How an exposure goes wrong: no frame at all, a late one, the one before again, or a black one."""
+    """How an exposure goes wrong: no frame, a late one, the one before again, a black one, one of half the size."""
 
     NONE = 0
     SILENT = 1
     SLOW = 2
     SAME_FRAME = 3
     BLACK = 4
+    HALF_SIZE = 5
 
 
 @dataclass(frozen=True, slots=True)

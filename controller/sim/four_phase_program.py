@@ -61,6 +61,7 @@ class FourPhaseProgram(PlcLine):
         passages, moves = self.serve_gate(encoder, seen.ejected, now_ms)
         latched, late = self._step_result(image, now_ms)
         self._step_trigger(image, now_ms)
+        self.hindrance = self._hindrance(image, alive)
         triggers: list[TriggerBlock] = []
         untriggered: list[tuple[PartId, str]] = []
         for part_id in seen.parts:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from controller.sim.plc_image import ResultBlock, StationImage, TriggerBlock
 from controller.sim.plc_line import PlcOutputs
-from controller.sim.plc_tags import Cell, DeclaredTag, TagKind, TagServer
+from controller.sim.plc_tags import EMPTY, Cell, DeclaredTag, TagKind, TagServer, UnservedCell
 
 _WORDS = [
     "PlcClockMs",
@@ -96,9 +96,12 @@ class FourPhaseTags:
         self._cells: dict[str, Cell] = {}
         self._result: list[Cell] = []
 
-    def bind(self, server: TagServer) -> None:
-        """Take the tags of a server that is built."""
-        self._cells = {tag.name: server.cell(tag.name) for tag in self.declared}
+    def bind(self, server: TagServer, private: frozenset[str] = frozenset()) -> None:
+        """Take the tags of a server that is built. private: those that the program keeps for itself, served or not."""
+        self._cells = {
+            tag.name: UnservedCell(EMPTY[tag.kind]) if tag.name in private else server.cell(tag.name)
+            for tag in self.declared
+        }
         self._result = [self._cells[f"Result.{name}"] for name in _RESULT]
 
     def written(self, name: str) -> None:

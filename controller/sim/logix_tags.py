@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from controller.sim.eip_server import (
     NOT_SUPPORTED,
+    PRODUCT,
     TOO_LONG,
     TOO_SHORT,
     UNKNOWN_PATH,
@@ -54,13 +55,14 @@ class LogixTags:
         pattern: str = "Linegate.{tag}",
         types: Mapping[str, str] | None = None,
         large_messages: bool = True,
+        product: str = PRODUCT,
     ) -> None:
         self._host, self._port, self._on_written, self._pattern = host, port, on_written, pattern
         self._cells: dict[str, LogixCell] = {}
         self._memory = Memory()
         self._found: dict[bytes, Leaf] = {}
         self._downloads = 0
-        self._server = EipServer(self, large_messages=large_messages)
+        self._server = EipServer(self, large_messages=large_messages, product=product)
         self.download(declared, types or {})
 
     async def build(self) -> None:

@@ -24,6 +24,17 @@ class AskTally:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeParts:
+    """Hand over the oldest parts that are past the gate and forget them; PartsTaken answers.
+
+    keep: so many of the newest stay, since their answers may still come.
+    """
+
+    count: int
+    keep: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
 class SetEnable:
     """Ask for Enable on or off; on is granted once Ready is 0."""
 
@@ -59,6 +70,13 @@ class AcknowledgeStop:
 @dataclass(frozen=True, slots=True)
 class Halt:
     """Put the PLC into program mode: no scan, PlcClockMs stands still, tags are still served."""
+
+    for_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class HoldClock:
+    """Let PlcClockMs stand still while the program goes on: the heartbeat is stuck, everything else works."""
 
     for_ms: float
 
@@ -119,12 +137,14 @@ PlcCommand = (
     StartLine
     | EndPlc
     | AskTally
+    | TakeParts
     | SetEnable
     | SetCeiling
     | PulseFaultReset
     | RequestRecipe
     | AcknowledgeStop
     | Halt
+    | HoldClock
     | Burst
     | TriggerNow
     | JumpSeq
@@ -163,13 +183,14 @@ class LineFinished:
 
 @dataclass(frozen=True, slots=True)
 class LiveTally:
-    """The figures of this moment; sent a few times a second."""
+    """The figures of this moment; sent a few times a second. hindrance: what forbids a trigger now, "" for nothing."""
 
     at_ns: int
     figures: TallySummary
     session_id: int
     station_ready: bool
     line_stopped: bool
+    hindrance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,4 +201,11 @@ class TallyReady:
     parts: list[PartTally]
 
 
-PlcEvent = PlcServing | SessionOpened | LineStarted | LineFinished | LiveTally | TallyReady
+@dataclass(frozen=True, slots=True)
+class PartsTaken:
+    """What TakeParts asked for, oldest first; empty when there is nothing to hand over yet."""
+
+    parts: list[PartTally]
+
+
+PlcEvent = PlcServing | SessionOpened | LineStarted | LineFinished | LiveTally | TallyReady | PartsTaken

@@ -103,6 +103,7 @@ class PlcLine:
         self.switches = PlcSwitches(setup.recipe_id, setup.mode_ceiling, setup.enable_low_ms)
         self.register = ShiftRegister(setup.gate_distance, setup.gate_window)
         self.had_session = False
+        self.hindrance = "no session"
         self.gate_seq = 0
         self.gate_outcome = 0
         self._gate = RejectGate(setup.verify_ms, setup.gate_locked)
@@ -166,10 +167,13 @@ class PlcLine:
         )
 
     def effect(self, block: ResultBlock) -> GateAction:
-        """What an answer makes the gate do; in SHADOW nothing, whatever the block asks."""
+        """What an answer makes the gate do; in SHADOW nothing, whatever the block asks.
+
+        Outside SHADOW an answer without an action is no proof that the part is good.
+        """
         if min(block.mode, self.switches.mode_ceiling) <= ModeWord.SHADOW:
             return GateAction.NONE
-        return _action(block.action)
+        return _action(block.action) or GateAction.REJECT
 
     def serve_gate(self, encoder: int, ejected: int, now_ms: int) -> tuple[list[Passage], int]:
         """Move the gate for parts that have arrived there. Returns passages that are certain, and movements begun."""

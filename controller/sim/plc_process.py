@@ -17,12 +17,15 @@ from controller.sim.plc_commands import (
     AskTally,
     EndPlc,
     LiveTally,
+    PartsTaken,
     PlcCommand,
     PlcEvent,
     PlcServing,
+    TakeParts,
     TallyReady,
 )
 from controller.sim.plc_settings import SoftPlcSettings
+from controller.sim.tally import PartTally
 
 E = TypeVar("E", bound=PlcEvent)
 _DEVICE = "soft PLC"
@@ -92,6 +95,7 @@ class SoftPlcProcess:
         )
         self._news = threading.Condition()
         self._events: list[PlcEvent] = []
+        self._taken: queue.SimpleQueue[list[PartTally]] = queue.SimpleQueue()
         self._live: LiveTally | None = None
         self._gone = False
         self._reader = threading.Thread(target=self._read, name="soft PLC reader", daemon=True)
@@ -110,7 +114,7 @@ class SoftPlcProcess:
 
     @property
     def events(self) -> tuple[PlcEvent, ...]:
-        """Everything told so far but the live figures."""
+        """Everything told so far but the live figures and parts that were taken."""
         with self._news:
             return tuple(self._events)
 
@@ -151,6 +155,14 @@ class SoftPlcProcess:
         self.command(ask or AskTally())
         return self._wait(TallyReady, timeout_s, lambda _: True, seen)
 
+    def take_parts(self, count: int, keep: int, timeout_s: float = 10.0) -> list[PartTally]:
+        """Take the oldest parts that are past the gate out of the tally; see `TakeParts`. One caller at a time."""
+        self.command(TakeParts(count, keep))
+        try:
+            return self._taken.get(timeout=timeout_s)
+        except queue.Empty as error:
+            raise DeviceTimeout(_DEVICE, "handed over no parts in time") from error
+
     def stop(self, timeout_s: float = 10.0) -> TallyReady:
         """End the process in good order and return its final tally."""
         final = self.tally(timeout_s, EndPlc())
@@ -187,6 +199,9 @@ class SoftPlcProcess:
         try:
             while True:
                 event: PlcEvent = self._control.recv()
+                if isinstance(event, PartsTaken):
+                    self._taken.put(event.parts)
+                    continue
                 with self._news:
                     if isinstance(event, LiveTally):
                         self._live = event

@@ -39,7 +39,7 @@ class PlcProgram(PlcLine):
         clear = self._follow_session(image)
         passages, moves = self.serve_gate(encoder, seen.ejected, now_ms)
         latched, late = self._read_answers(image.results)
-        hindrance = self._hindrance(image, alive)
+        hindrance = self.hindrance = self._hindrance(image, alive)
         triggers: list[TriggerBlock] = []
         untriggered: list[tuple[PartId, str]] = []
         for part_id in seen.parts:

@@ -14,11 +14,19 @@ NAMESPACE = "urn:linegate:softplc"
 NAMESPACE_INDEX = 2
 DEPTHS = frozenset({1, 2, 4, 8, 16, 32, 64})
 
-Protocol = Literal["opcua", "ethernet-ip", "modbus"]
-"""How the tags are served; each has a tag server of its own."""
+Protocol = Literal["opcua", "ethernet-ip", "modbus", "modbus-server"]
+"""How the tags are served; each has a tag server of its own. modbus-server: the PLC is the master."""
 
 Profile = Literal["sequence", "four-phase"]
 """How part and answer change hands."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagDefect:
+    """One tag that the PLC's programmer got wrong: left out, of another type, or not writable for the station."""
+
+    name: str
+    how: Literal["missing", "retyped", "read-only"]
 
 
 def node_id(tag: str) -> str:
@@ -41,6 +49,8 @@ class SoftPlcSettings:
     start: the line runs as soon as the station can take parts, or on the command. belt: name of the shared belt that is
     told when the line starts. answer_limit_ms: from the trigger, what comes later counts as late even before the gate.
     clock_offset_ms: where PlcClockMs starts, to try its wrap. eject_ms: from the flap's movement to its sensor.
+    closed_loop: the next part comes as soon as the last one was answered, or after answer_limit_ms (100 ms where None);
+    rate_ppm is then only the highest rate. defects: tags that are not as the contract asks.
     phase_ms, trigger_pulse_ms: of the four-phase profile, as `PlcSetup` says.
     plc_epoch must differ from that of the PLC's last start; trigger_seq is where its numbers go on.
     """
@@ -55,6 +65,7 @@ class SoftPlcSettings:
     jitter_ms: float = 0.0
     seed: int = 1
     parts: int = 0
+    closed_loop: bool = False
     start: Literal["ready", "command"] = "ready"
     part_id_kind: Literal["number", "text"] = "number"
     belt: str | None = None
@@ -74,6 +85,7 @@ class SoftPlcSettings:
     trigger_seq: int = 0
     clock_offset_ms: int = 0
     live_every_ms: float = 250.0
+    defects: tuple[TagDefect, ...] = ()
     phase_ms: int = 500
     trigger_pulse_ms: int | None = None
 

@@ -6,13 +6,14 @@ the station's own table, so that one mistake cannot hide on both sides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
 from controller.sim.plc_image import PartId, ResultBlock, StationImage, TriggerBlock, ring_slot
 from controller.sim.plc_line import PlcOutputs
+from controller.sim.plc_settings import TagDefect
 
 _HEAD_WORDS = [
     "PlcClockMs",
@@ -144,6 +145,34 @@ def declared_tags(depth: int, part_ids: TagKind) -> list[DeclaredTag]:
     ]
 
 
+def spoiled(declared: list[DeclaredTag], defects: Sequence[TagDefect]) -> list[DeclaredTag]:
+    """The tags as a programmer made them who got some wrong. Raises KeyError for a defect of a tag that is none."""
+    tags = {tag.name: tag for tag in declared}
+    for defect in defects:
+        tag = tags[defect.name]
+        match defect.how:
+            case "missing":
+                del tags[defect.name]
+            case "retyped":
+                tags[tag.name] = replace(tag, kind=TagKind.TEXT if tag.kind is not TagKind.TEXT else TagKind.WORD)
+            case "read-only":
+                tags[tag.name] = replace(tag, writable=False)
+    return list(tags.values())
+
+
+class UnservedCell:
+    """A tag's value that only the program knows."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def get(self) -> Any:
+        return self._value
+
+    def set(self, value: Any) -> None:
+        self._value = value
+
+
 class PlcTags:
     """The program's way to the tags of the sequence profile.
 
@@ -164,9 +193,12 @@ class PlcTags:
         self._cells: dict[str, Cell] = {}
         self._results: list[list[Cell]] = []
 
-    def bind(self, server: TagServer) -> None:
-        """Take the tags of a server that is built."""
-        self._cells = {tag.name: server.cell(tag.name) for tag in self.declared}
+    def bind(self, server: TagServer, private: frozenset[str] = frozenset()) -> None:
+        """Take the tags of a server that is built. private: those that the program keeps for itself, served or not."""
+        self._cells = {
+            tag.name: UnservedCell(EMPTY[tag.kind]) if tag.name in private else server.cell(tag.name)
+            for tag in self.declared
+        }
         self._results = [
             [self._cells[f"Result[{slot}].{name}"] for name in _RESULT_FIELDS] for slot in range(self._depth)
         ]

@@ -12,6 +12,7 @@ import logging
 import selectors
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import assert_never
 
 from controller.sim import plc_commands as cmd
@@ -23,11 +24,14 @@ from controller.sim.plc_image import PartId, ResultBlock, TriggerBlock
 from controller.sim.plc_line import PlcOutputs, Sensors
 from controller.sim.plc_program import PlcProgram
 from controller.sim.plc_settings import SoftPlcSettings
-from controller.sim.plc_tags import DeclaredTag, PlcTags, TagKind, TagServer
+from controller.sim.plc_tags import DeclaredTag, PlcTags, TagKind, TagServer, spoiled
 from controller.sim.tally import Tally
 
 _TORN = 0x555555
 """Turns a right check word into a wrong one."""
+
+
+_CLOSED_LOOP_LIMIT_MS = 100.0
 
 
 def precise_loop() -> asyncio.AbstractEventLoop:
@@ -55,6 +59,8 @@ class SoftPlc:
         self._zero_ns = time.monotonic_ns()
         self._session = 0
         self._halted_until_ns = 0
+        self._clock_held_until_ns = 0
+        self._answered = asyncio.Event()
         self._ejected = 0
         self._blind = 0
         self._jump = 0
@@ -71,9 +77,9 @@ class SoftPlc:
 
     async def serve(self) -> None:
         """Serve and run the line until told to end."""
-        server = tag_server(self._settings, self._tags.declared, self._tags.written)
+        server = tag_server(self._settings, spoiled(self._tags.declared, self._settings.defects), self._tags.written)
         await server.build()
-        self._tags.bind(server)
+        self._tags.bind(server, frozenset(d.name for d in self._settings.defects if d.how != "read-only"))
         self._tags.write_trigger_seq(self._settings.trigger_seq)
         self._scan()
         if self._settings.belt is not None:
@@ -103,6 +109,8 @@ class SoftPlc:
                 self._end.set()
             case cmd.AskTally():
                 self._post(self._whole_tally())
+            case cmd.TakeParts(count, keep):
+                self._post(cmd.PartsTaken(self._tally.take(count, keep)))
             case cmd.SetEnable(on):
                 self._program.switches.wish_enable(on)
             case cmd.SetCeiling(mode):
@@ -115,6 +123,8 @@ class SoftPlc:
                 self._program.acknowledge_stop()
             case cmd.Halt(for_ms):
                 self._halted_until_ns = time.monotonic_ns() + round(for_ms * NS_PER_MS)
+            case cmd.HoldClock(for_ms):
+                self._clock_held_until_ns = time.monotonic_ns() + round(for_ms * NS_PER_MS)
             case cmd.Burst(count, first_number):
                 self._see(tuple(self._settings.part_id(first_number + extra) for extra in range(count)))
             case cmd.TriggerNow(part_id, impatient):
@@ -159,17 +169,28 @@ class SoftPlc:
                 belt.start(start_ns)
         self._post(cmd.LineStarted(start_ns))
         for number, offset in enumerate(schedule, start=1):
+            if self._settings.closed_loop and number > 1:
+                await self._answer_or_limit()
             await asyncio.sleep(max(start_ns + offset - time.monotonic_ns(), 0) / 1e9)
+            self._answered.clear()
             self._see((self._settings.part_id(number),))
         self._brought_all = True
+
+    async def _answer_or_limit(self) -> None:
+        limit_ms = self._settings.answer_limit_ms or _CLOSED_LOOP_LIMIT_MS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_ms / 1000):
+                await self._answered.wait()
 
     async def _tell(self) -> None:
         """Send the live figures now and then."""
         while True:
             await asyncio.sleep(self._settings.live_every_ms / 1000)
-            ready = self._tags.image().ready
+            ready, program = self._tags.image().ready, self._program
+            hindrance = "halted" if self._halted else program.hindrance
+            figures = self._tally.live()
             self._post(
-                cmd.LiveTally(time.monotonic_ns(), self._tally.live(), self._session, ready, self._program.line_stopped)
+                cmd.LiveTally(time.monotonic_ns(), figures, self._session, ready, program.line_stopped, hindrance)
             )
 
     def _see(self, parts: tuple[PartId, ...], impatient: bool = False) -> None:
@@ -197,7 +218,8 @@ class SoftPlc:
         outputs = self._program.scan(image, now_ms, self._settings.encoder.position(at_ns), seen, self._jump)
         if outputs.clear_rings:
             self._tags.clear_rings()
-        self._tags.write_clock(outputs.clock_ms)
+        if at_ns >= self._clock_held_until_ns:
+            self._tags.write_clock(outputs.clock_ms)
         for block in outputs.triggers:
             self._write_trigger(block, outputs.session_ack)
         self._tags.write_outputs(outputs)
@@ -228,6 +250,7 @@ class SoftPlc:
 
     def _result_written(self, block: ResultBlock) -> None:
         self._tally.result_written(block, time.monotonic_ns())
+        self._answered.set()
 
     def _acknowledged(self, seq: int, session_id: int) -> None:
         self._tally.acknowledged(seq, session_id, self._epoch)
@@ -273,7 +296,13 @@ def tag_server(settings: SoftPlcSettings, declared: list[DeclaredTag], on_writte
 
             return LogixTags(settings.host, settings.port, declared, on_written)
         case "modbus":
-            raise NotImplementedError(settings.protocol)
+            from controller.sim.modbus_tags import ModbusTags
+
+            return ModbusTags(settings.host, settings.port, declared, on_written)
+        case "modbus-server":
+            from controller.sim.modbus_master import ModbusMaster
+
+            return ModbusMaster(settings.host, settings.port, declared, on_written)
         case _:
             assert_never(settings.protocol)
 

@@ -5,6 +5,7 @@ Fed by the simulated PLC alone: when it wrote a TriggerSeq, when a client wrote 
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -144,6 +145,7 @@ class Tally:
         self._open: OrderedDict[tuple[int, int], _Open] = OrderedDict()
         self._bypassing: dict[PartId, PartTally] = {}
         self._counts = _Counts()
+        self._latencies_ns = array("q")
         self._latest_ns: deque[int] = deque(maxlen=_LIVE_WINDOW)
 
     def triggered(self, block: TriggerBlock, session_id: int, plc_epoch: int, at_ns: int) -> None:
@@ -217,6 +219,16 @@ class Tally:
             part.late_acted = True
             counts.late_acted += 1
 
+    def take(self, count: int, keep: int) -> list[PartTally]:
+        """Hand over and forget the oldest parts, up to the first that is not past the gate; the newest `keep` stay."""
+        taken: list[PartTally] = []
+        for part in self.parts[: max(min(count, len(self.parts) - keep), 0)]:
+            if part.outcome is None:
+                break
+            taken.append(part)
+        del self.parts[: len(taken)]
+        return taken
+
     def add_image_check(self, pairs: Iterable[tuple[PartId, PartId | None]]) -> int:
         """Compare kept images with the parts they are filed under, and add those that differ to wrong_part.
 
@@ -229,7 +241,7 @@ class Tally:
 
     def summary(self) -> TallySummary:
         """The figures of the whole run up to now."""
-        return self._summary([part.answered_ns - part.trigger_ns for part in self.parts if part.answers])
+        return self._summary(list(self._latencies_ns))
 
     def live(self) -> TallySummary:
         """As `summary`, with the latency of the last few hundred answers only: cheap enough for a live table."""
@@ -247,6 +259,7 @@ class Tally:
             counts.missing -= 1
         counts.verdicts[_VERDICTS.get(block.verdict, str(block.verdict))] += 1
         counts.reasons[block.reason] += 1
+        self._latencies_ns.append(at_ns - part.trigger_ns)
         self._latest_ns.append(at_ns - part.trigger_ns)
         if at_ns - part.trigger_ns > self._limit_ns:
             part.late = True

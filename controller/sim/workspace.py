@@ -59,6 +59,18 @@ address = "{address}"
 [plc.tags]
 pattern = "Linegate.{{tag}}"
 """,
+    "modbus": """\
+kind = "modbus"
+role = "client"
+host = "{host}"
+port = {port}
+""",
+    "modbus-server": """\
+kind = "modbus"
+role = "server"
+host = "{host}"
+port = {port}
+""",
 }
 """What each protocol adds to [plc]; the soft PLC's own tag server has these tags at this address."""
 
@@ -118,13 +130,14 @@ def make_workspace(
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(recipes, folder / "recipes", dirs_exist_ok=True)
     status_endpoint = f"opc.tcp://127.0.0.1:{free_port('127.0.0.1')}/linegate"
+    host, _, port = plc_address.rpartition(":")
     text = _TEMPLATE.format(
         name=name,
         packages=packages.resolve(),
         product=product,
         mode=mode,
         profile=profile,
-        plc=_PLC[protocol].format(address=plc_address).rstrip(),
+        plc=_PLC[protocol].format(address=plc_address, host=host, port=port).rstrip(),
         camera=camera.replace("{belt}", belt),
         image_budget_mb=image_budget_mb,
         ok_images=ok_images,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from controller.status.access import METHODS as ACCESS
 from controller.status.messages import STAGES, PartSummary, StageLatency, StationSnapshot
 
 NAMESPACE = "urn:linegate:status"
@@ -103,6 +104,17 @@ _STATION = (
     StatusNode("Station.Online", Kind.BOOLEAN, lambda s: s.online, "the link to the PLC is up", lost=False),
     StatusNode("Station.SessionId", Kind.INT64, lambda s: s.session_id, "number of the session with the PLC"),
     StatusNode("Station.InFlight", Kind.INT32, lambda s: s.in_flight, "parts accepted and not yet answered"),
+    StatusNode(
+        "Station.PlcLink",
+        Kind.STRING,
+        lambda s: s.plc_link,
+        "how far the handshake with the PLC has come: offline, waiting for Enable, opening a session, in session, "
+        "PLC clock stands still",
+    ),
+    StatusNode("Station.Hold", Kind.INT32, lambda s: s.hold, "held by a person: 0 no, 1 preoperational, 2 halted"),
+    StatusNode("Station.Job", Kind.STRING, lambda s: s.job, "key of the job that runs for a client, or empty"),
+    StatusNode("Station.NoJobBecause", Kind.STRING, lambda s: s.no_job_because, "why no job may start now, or empty"),
+    StatusNode("Station.Simulating", Kind.BOOLEAN, lambda s: s.simulating, "jobs see kept images, not the cameras"),
     StatusNode("Station.LoopLagMs", Kind.DOUBLE, lambda s: s.loop_lag_ms, "lateness of the deciding loop, ms"),
     StatusNode("Station.UptimeS", Kind.DOUBLE, lambda s: s.uptime_s, "time since the station's start, s"),
     StatusNode("Recipe.Product", Kind.STRING, lambda s: s.recipe_product, "product that is inspected"),
@@ -126,6 +138,7 @@ _COUNTERS = (
     StatusNode("Counters.Overruns", Kind.INT64, lambda s: s.overruns, "triggers beyond the parts in flight allowed"),
     StatusNode("Counters.Lost", Kind.INT64, lambda s: s.lost, "parts in flight when the session ended"),
     StatusNode("Counters.ImagesDropped", Kind.INT64, lambda s: s.images_dropped, "images that were not kept"),
+    StatusNode("Counters.FeedDropped", Kind.INT64, lambda s: s.feed_dropped, "messages to this server that were lost"),
     StatusNode("Counters.JournalDropped", Kind.INT64, lambda s: s.journal_dropped, "journal rows that were lost"),
 )
 
@@ -199,7 +212,12 @@ CHANGE_RECIPE = StatusMethod(
     (("product", Kind.STRING, "folder name under recipes/"), _WHO),
     "ask for another product",
 )
-METHODS = (SET_MODE, RESET_FAILSAFE, CHANGE_RECIPE)
+START_JOB = StatusMethod(
+    "StartJob",
+    (("partId", Kind.STRING, "what the part is called, or empty"), _WHO),
+    "ask for one part to be inspected now; only while the PLC's Enable is 0, and never answered to the PLC",
+)
+METHODS = (SET_MODE, RESET_FAILSAFE, CHANGE_RECIPE, START_JOB)
 
 
 def page() -> str:
@@ -234,6 +252,15 @@ def page() -> str:
         "| method | arguments | meaning |",
         "|---|---|---|",
         *(f"| Station.{method.name} | {_arguments(method)} | {method.description} |" for method in METHODS),
+        "",
+        "## Methods by role",
+        "",
+        "The companion models' own methods (OPC 40100-1) have the standard's arguments. `Error` is 0, or below 0: "
+        "-1 refused by the station, -2 unknown, -3 exists already, -4 in force, -5 unreadable, -6 too late.",
+        "",
+        "| method | least role | audit |",
+        "|---|---|---|",
+        *(f"| {name} | {held.role.name.lower()} | {held.audit.name.lower()} |" for name, held in ACCESS.items()),
         "",
     ]
     return "\n".join(lines)

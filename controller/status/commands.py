@@ -17,10 +17,11 @@ from controller.status.address_space import (
     NAMESPACE_INDEX,
     RESET_FAILSAFE,
     SET_MODE,
+    START_JOB,
     StatusMethod,
     node_id,
 )
-from controller.status.messages import ChangeRecipe, CommandResult, ResetFailsafe, SetMode, StatusCommand
+from controller.status.messages import ChangeRecipe, CommandResult, ResetFailsafe, SetMode, StartJob, StatusCommand
 from statemachines.vocabulary import Mode
 
 LONGEST_TEXT = 500
@@ -39,7 +40,7 @@ class CommandDesk:
 
     def __init__(self, send: Callable[[StatusCommand], bool], timeout_s: float = COMMAND_TIMEOUT_S) -> None:
         self._send, self._timeout_s = send, timeout_s
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, asyncio.Future[CommandResult]] = {}
         # A random start: a late answer to the process before this one must not fit a command of this one.
         self._id = secrets.randbits(48)
 
@@ -49,6 +50,7 @@ class CommandDesk:
             (SET_MODE, self.set_mode),
             (RESET_FAILSAFE, self.reset_failsafe),
             (CHANGE_RECIPE, self.change_recipe),
+            (START_JOB, self.start_job),
         ):
             await station.add_method(
                 ua.NodeId.from_string(node_id(f"Station.{method.name}")),
@@ -65,7 +67,7 @@ class CommandDesk:
         """The station's word on a command; one that nobody waits for any more is ignored."""
         waiter = self._waiting.get(result.id)
         if waiter is not None and not waiter.done():
-            waiter.set_result((result.ok, result.why))
+            waiter.set_result(result)
 
     async def set_mode(self, mode: int, who: str, why: str) -> Answer:
         """Ask for another mode."""
@@ -81,21 +83,31 @@ class CommandDesk:
         """Ask for another product."""
         return _refusal(product=product, who=who) or await self._ask(lambda id: ChangeRecipe(id, product, who))
 
-    async def _ask(self, command: Callable[[int], StatusCommand]) -> Answer:
+    async def start_job(self, part_id: str, who: str) -> Answer:
+        """Ask for one part to be inspected now."""
+        return _refusal(who=who) or await self._ask(lambda id: StartJob(id, part_id[:LONGEST_TEXT], who))
+
+    async def request(self, command: Callable[[int], StatusCommand]) -> CommandResult:
+        """Hand a command to the station and wait, for a bounded time, for what becomes of it."""
         if len(self._waiting) >= MOST_WAITING:
-            return False, "too many commands wait for the station already"
+            return CommandResult(0, False, "too many commands wait for the station already")
         self._id += 1
         number = self._id
         waiter = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             if not self._send(command(number)):
-                return False, "the station cannot be reached"
+                return CommandResult(number, False, "the station cannot be reached")
             async with asyncio.timeout(self._timeout_s):
                 return await waiter
         except TimeoutError:
-            return False, f"the station did not answer within {self._timeout_s:g} s; it may still obey"
+            why = f"the station did not answer within {self._timeout_s:g} s; it may still obey"
+            return CommandResult(number, False, why)
         finally:
             del self._waiting[number]
+
+    async def _ask(self, command: Callable[[int], StatusCommand]) -> Answer:
+        result = await self.request(command)
+        return result.ok, result.why
 
 
 def _refusal(**texts: str) -> Answer | None:

@@ -10,18 +10,31 @@ from controller.status.messages import (
     Alive,
     ChangeRecipe,
     CommandResult,
+    HoldStation,
+    PartAcquired,
+    PartBegan,
+    PartEnded,
     ResetFailsafe,
     Serving,
     SetMode,
+    Simulate,
+    StartJob,
+    StartSeries,
     StationSnapshot,
     StatusCommand,
+    StopJobs,
 )
 from controller.status.process import StatusSettings, run_status
 from controller.supervisor import SupervisedChild
 from statemachines.vocabulary import Health
 
+PACE_S = 0.005
+"""How long a message to the status process may wait: a part's end is to reach clients within 20 ms."""
 SILENCE_S = 20.0
 """A status process that says nothing for so long is killed and started anew."""
+STARTING_S = 120.0
+"""The same until its first word: its very first start imports the companion models, at a low priority beside a station
+that compiles its own."""
 
 
 class StatusFeed:
@@ -49,6 +62,8 @@ class StatusFeed:
             on_health,
             protocol=PROTOCOL,
             silence_s=silence_s,
+            starting_s=max(silence_s, STARTING_S),
+            pace_s=PACE_S,
         )
 
     @property
@@ -60,9 +75,13 @@ class StatusFeed:
         """Hand on the latest snapshot; one that still waits is replaced. False when it was dropped."""
         return self._child.offer(snapshot, key="snapshot")
 
-    def answer(self, command_id: int, ok: bool, why: str) -> bool:
+    def tell(self, news: PartBegan | PartAcquired | PartEnded) -> bool:
+        """Hand on what happened to a part. Never coalesced: False when the queue was full and it was dropped."""
+        return self._child.offer(news)
+
+    def answer(self, command_id: int, ok: bool, why: str, key: str = "") -> bool:
         """Say what became of a command. False when the answer was dropped; the person is told of a time-out then."""
-        return self._child.offer(CommandResult(command_id, ok, why))
+        return self._child.offer(CommandResult(command_id, ok, why, key))
 
     async def run(self) -> None:
         """Keep the status process alive until cancelled."""
@@ -70,7 +89,16 @@ class StatusFeed:
 
     def _heard(self, message: Any) -> None:
         match message:
-            case SetMode() | ResetFailsafe() | ChangeRecipe():
+            case (
+                SetMode()
+                | ResetFailsafe()
+                | ChangeRecipe()
+                | StartJob()
+                | StartSeries()
+                | StopJobs()
+                | HoldStation()
+                | Simulate()
+            ):
                 self._on_command(message)
             case Serving() | Alive():
                 # Their arrival is what they say; the supervisor took note.

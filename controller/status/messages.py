@@ -11,13 +11,21 @@ __all__ = [
     "Alive",
     "ChangeRecipe",
     "CommandResult",
+    "HoldStation",
+    "PartAcquired",
+    "PartBegan",
+    "PartEnded",
     "PartSummary",
     "ResetFailsafe",
     "Serving",
     "SetMode",
+    "Simulate",
     "StageLatency",
+    "StartJob",
+    "StartSeries",
     "StationSnapshot",
     "StatusCommand",
+    "StopJobs",
 ]
 
 STAGES = ("capture", "inference", "overhead", "total")
@@ -77,18 +85,76 @@ class StationSnapshot(Message, frozen=True, kw_only=True):
     journal_dropped: int
     loop_lag_ms: float
     uptime_s: float
+    plc_link: str
+    """How far the handshake with the PLC has come, in the words of `Link`."""
+    recipe_loading: bool
+    reset_granted: bool
+    """A person may leave failsafe and has asked to; the PLC's Enable 0→1 is all that is missing."""
+    hold: int
+    """A number of `Hold`."""
+    held_over_failsafe: bool
+    job: str
+    """Key of the job in flight, or ""."""
+    job_series: bool
+    no_job_because: str
+    """Why no job may start now, or ""."""
+    simulating: bool
+    feed_dropped: int
+    """Messages to this process that were lost since the station's start."""
     last_parts: list[PartSummary]
     """Newest first, at most 20."""
     latencies: dict[str, StageLatency]
     """By stage; a stage that has no part yet is absent."""
 
 
+class PartBegan(Message, frozen=True):
+    """A part was taken in. key: "epoch/source/seq". wall_ns: Unix time of its trigger. series: of jobs that go on."""
+
+    key: str
+    part_id: str
+    wall_ns: int
+    series: bool = False
+
+
+class PartAcquired(Message, frozen=True):
+    """Every view of the part was exposed: it may be moved on."""
+
+    key: str
+
+
+class PartEnded(Message, frozen=True, kw_only=True):
+    """How a part ended, told at once and for every part, beside the coalesced snapshots.
+
+    answered: the PLC has the answer. wall_ns: Unix times. told_ns: monotonic time of this message, to be measured by.
+    """
+
+    key: str
+    part_id: str
+    verdict: str
+    reason: str
+    action: str
+    mode: str
+    answered: bool
+    decided: bool
+    score: float
+    why: str
+    findings: list[str]
+    product: str
+    recipe_hash: str
+    began_wall_ns: int
+    ended_wall_ns: int
+    capture_us: int
+    processing_us: int
+    told_ns: int
+
+
 class CommandResult(Message, frozen=True):
-    """What became of a person's wish."""
+    """What became of a person's wish. key: of the job that was started."""
 
     id: int
     ok: bool
     why: str
+    key: str = ""
 
 
 class Serving(Message, frozen=True):
@@ -125,12 +191,65 @@ class ChangeRecipe(Message, frozen=True):
     who: str
 
 
-StatusCommand = SetMode | ResetFailsafe | ChangeRecipe
+class StartJob(Message, frozen=True):
+    """A client wants one part inspected now."""
+
+    id: int
+    part_id: str
+    who: str
+
+
+class StartSeries(Message, frozen=True):
+    """A client wants one job after the other until they are stopped."""
+
+    id: int
+    part_id: str
+    who: str
+
+
+class StopJobs(Message, frozen=True):
+    """A client wants no further job; abort: nor the end of the one that runs."""
+
+    id: int
+    abort: bool
+    who: str
+    why: str
+
+
+class HoldStation(Message, frozen=True):
+    """A person takes the station out of inspection or lets it in again. hold: a number of `Hold`."""
+
+    id: int
+    hold: int
+    who: str
+    why: str
+
+
+class Simulate(Message, frozen=True):
+    """A person wants jobs to see kept images, or the cameras again."""
+
+    id: int
+    on: bool
+    who: str
+
+
+StatusCommand = SetMode | ResetFailsafe | ChangeRecipe | StartJob | StartSeries | StopJobs | HoldStation | Simulate
 """What people can ask for. id: answered with a CommandResult of the same id, once."""
 
 PROTOCOL = Protocol(
     name="linegate.status",
-    version=1,
-    to_parent=(Serving, Alive, SetMode, ResetFailsafe, ChangeRecipe),
-    to_child=(StationSnapshot, CommandResult),
+    version=2,
+    to_parent=(
+        Serving,
+        Alive,
+        SetMode,
+        ResetFailsafe,
+        ChangeRecipe,
+        StartJob,
+        StartSeries,
+        StopJobs,
+        HoldStation,
+        Simulate,
+    ),
+    to_child=(StationSnapshot, PartBegan, PartAcquired, PartEnded, CommandResult),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from urllib.parse import urlparse
 
 from controller.errors import ConfigError
@@ -22,6 +23,12 @@ class StatusSettings:
     endpoint: str
     station: str
     allow_remote: bool = False
+    recipes: Path | None = None
+    """Folder of the recipes, to list, add and remove."""
+    journal: Path | None = None
+    """The station's journal, to read results from."""
+    cache: Path | None = None
+    """Folder for the imported models; None: they are imported at every start."""
 
     def __post_init__(self) -> None:
         check_endpoint(self.endpoint, self.allow_remote)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from pycomm3 import LogixDriver
 from controller.drivers.plc.ethernet_ip import EthernetIpPlc, EthernetIpPlcSettings
 from controller.drivers.plc.logix_client import LogixTag, Refusal
 from controller.drivers.plc.logix_pycomm import PycommClient
-from controller.drivers.plc.tags import SEQUENCE
+from controller.drivers.plc.tags import FOUR_PHASE, SEQUENCE, Direction, TagType
 from controller.errors import ConfigError, DeviceError, DeviceRefused, DeviceTimeout, DeviceUnavailable
 from controller.sim.logix_tags import LogixTags
 from controller.sim.plc_tags import DeclaredTag, TagKind, declared_tags
@@ -198,6 +198,89 @@ async def test_after_a_download_a_tag_is_itself_or_refused(pattern: str) -> None
         made.download(Program())
         await plc.connect(within(5000))
         assert (await plc.read([1, 2], within(1000))).head == before
+        await plc.close()
+
+
+async def test_the_four_phase_profile() -> None:
+    async with controller() as made:
+        kinds = {TagType.BOOL: TagKind.BIT, TagType.REAL: TagKind.REAL}
+        made.tags.download(
+            [
+                DeclaredTag(name, kinds.get(tag.type, TagKind.WORD), tag.direction is Direction.STATION_TO_PLC)
+                for name, tag in FOUR_PHASE.names(2).items()
+            ]
+        )
+        made.tags.cell("Trigger").set(True)
+        made.tags.cell("TriggerId").set(9)
+        made.tags.cell("PartId").set(4711)
+        plc = link(made, profile="four-phase")
+        await plc.connect(within(5000))
+        reading = await plc.read([9], within(1000))
+        assert reading.head.trigger and not reading.head.result_ack
+        assert [(slot.seq, slot.part_id) for slot in reading.slots] == [(9, 4711)]
+        await plc.write_answer(answer(9, 4711), within(1000))
+        await plc.write_status({"ResultValid": True}, within(1000))
+        await plc.close()
+        assert made.written == [*(tag.name for tag in FOUR_PHASE.result), "Result.TriggerId", "ResultValid"]
+        assert made.tags.cell("Result.PartIdEcho").get() == 4711
+
+
+async def test_a_micro800_is_refused_with_the_cure() -> None:
+    async with controller(product="2080-LC50-24QWB") as made:
+        with pytest.raises(ConfigError, match="Modbus TCP"):
+            await link(made).connect(within(5000))
+
+
+class Meddler(FreezingProxy):
+    """A relay that changes the controller's replies to connected messages."""
+
+    def __init__(self, target_port: int, change: Callable[[bytearray], None]) -> None:
+        super().__init__(target_port)
+        self._change = change
+        self.meddling = False
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := bytearray(await source.read(65536)):
+            from_controller = sink.get_extra_info("peername")[1] != self._target
+            if self.meddling and from_controller and data[0] == 0x70:
+                self._change(data)
+            sink.write(bytes(data))
+        sink.close()
+
+
+def overwrite(at: int, value: int) -> Callable[[bytearray], None]:
+    def change(reply: bytearray) -> None:
+        reply[at] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (overwrite(8, 0x64), "encapsulation status"),
+        (overwrite(46, 0xCC), "another service's reply"),
+        (overwrite(48, 0x11), "does not fit the connection"),
+        (overwrite(50, 3), "3 replies to"),
+        (overwrite(44, 0xEE), "sequence count"),
+    ],
+)
+async def test_a_reply_that_is_not_whole_is_none(change: Callable[[bytearray], None], why: str) -> None:
+    async with controller() as made, AsyncExitStack() as stack:
+        meddler = Meddler(int(made.address.split(":")[1]), change)
+        await stack.enter_async_context(meddler)
+        plc = EthernetIpPlc(EthernetIpPlcSettings(f"127.0.0.1:{meddler.port}", depth=2))
+        await plc.connect(within(5000))
+        await plc.read([1], within(1000))
+        meddler.meddling = True
+        with pytest.raises(DeviceError, match=why):
+            await plc.read([1], within(1000))
+        meddler.meddling = False
+        with pytest.raises(DeviceError, match=why):  # what broke the connection once breaks it for good
+            await plc.read([1], within(1000))
+        await plc.close()
+        await plc.connect(within(5000))
+        await plc.read([1], within(1000))
         await plc.close()
 
 

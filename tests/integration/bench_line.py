@@ -365,6 +365,7 @@ async def workbench(
         pass
     finally:
         model.release.set()
+        runtime.close()
         assert lane.close(5.0), "the lane's thread is stuck"
 
 

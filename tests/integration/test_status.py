@@ -37,6 +37,7 @@ from controller.status.messages import (
 )
 from controller.status.process import StatusSettings
 from statemachines.vocabulary import Health
+from tests.integration.status_cache import model_cache
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 30.0
@@ -91,6 +92,16 @@ def snapshot(**changes: Any) -> StationSnapshot:
         "lost": 0,
         "images_dropped": 0,
         "journal_dropped": 0,
+        "plc_link": "in session",
+        "recipe_loading": False,
+        "reset_granted": False,
+        "hold": 0,
+        "held_over_failsafe": False,
+        "job": "",
+        "job_series": False,
+        "no_job_because": "",
+        "simulating": False,
+        "feed_dropped": 0,
         "loop_lag_ms": 0.25,
         "uptime_s": 12.5,
         "last_parts": [part(9), part(8)],
@@ -111,7 +122,9 @@ class Station:
         self.feeding = True
         self.slowest_offer_s = 0.0
         self._news = asyncio.Event()
-        self.feed = StatusFeed(StatusSettings(self.endpoint, "press 3"), self._command, self._told, **options)
+        self.feed = StatusFeed(
+            StatusSettings(self.endpoint, "press 3", cache=model_cache()), self._command, self._told, **options
+        )
 
     def _command(self, command: StatusCommand) -> None:
         self.commands.append(command)

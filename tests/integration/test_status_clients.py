@@ -22,6 +22,7 @@ from controller.status.messages import PartSummary, ResetFailsafe, StationSnapsh
 from controller.status.process import StatusSettings
 from controller.status.server import MOST_QUEUED, MOST_SUBSCRIPTIONS, SESSION_S
 from statemachines.vocabulary import Health
+from tests.integration.status_cache import model_cache
 
 TIMEOUT_S = 30.0
 ODD = b"J\xfcrgen".decode("utf-8", "surrogateescape")
@@ -48,7 +49,7 @@ class Station:
         self.part_id = "4711"
         self.triggers = 0
         self.serving = asyncio.Event()
-        self.feed = StatusFeed(StatusSettings(self.endpoint, "press 3"), self._obey, self._told)
+        self.feed = StatusFeed(StatusSettings(self.endpoint, "press 3", cache=model_cache()), self._obey, self._told)
 
     def _obey(self, command: StatusCommand) -> None:
         self.commands.append(command)

@@ -76,8 +76,8 @@ class BlockPlc:
         self._first = True
 
     def power_cycle(self, forgets: bool) -> None:
-        """Start the PLC again. forgets: its memory is as new, but for what is declared RETAIN. A Logix controller, which
-        knows no RETAIN, keeps everything and has only the flag of its first scan."""
+        """Start the PLC again. forgets: its memory is as new, but for what is declared RETAIN. A Logix controller
+        knows no RETAIN: it keeps everything and has only the flag of its first scan."""
         self._first = True
         old = self.station
         if forgets and old.retained:

@@ -186,7 +186,7 @@ class FourPhaseLine:
 
     def scan(self, part: int | None = None, enable: bool = True) -> None:
         """part: id of a part whose photo eye rises in this scan."""
-        tags, line = self.plc.tags, self.plc.line
+        line = self.plc.line
         self._now += self._scan_ms
         self._position = to_dint(self._position + COUNTS_PER_SCAN)
         while self._next_poll <= self._now:

@@ -16,10 +16,10 @@ from tests.plc_blocks.source import BLOCKS, Source, Unit, declared, field, named
 
 FILES = ("1_types", "2a_part_id_number", "2_functions", "3_supervision", "4_reject_gate", "5_station", "6_four_phase")
 
-_HEADER = """(* Rockwell Logix variant, generated from ../iec/{name}.st (python -m tests.plc_blocks.logix). See ../rockwell.md.
+_HEADER = """(* Logix variant of ../iec/{name}.st, generated: python -m tests.plc_blocks.logix. See ../rockwell.md.
 
    STRUCT = user-defined data type. FUNCTION_BLOCK = add-on instruction: VAR_INPUT, VAR_OUTPUT and VAR_IN_OUT are its
-   parameters in this order, all Required where a call names them; VAR are its local tags; the rest is its Logic routine. *)
+   parameters in this order, Required where a call names them; VAR are its local tags; the rest is its Logic routine. *)
 
 """
 

@@ -149,10 +149,11 @@ def test_a_second_part_during_the_handshake_goes_to_the_gate_with_its_fallback()
 
 
 MUTATIONS = {
-    "trigger with its fields": ("        TriggerPhase := 1;\n", "        TriggerPhase := 2;\n        Tags.Trigger := TRUE;\n"),
+    "trigger with its fields": ("        TriggerPhase := 1;\n",
+                                "        TriggerPhase := 2;\n        Tags.Trigger := TRUE;\n"),
     "any acknowledgement": ("IF Tags.TriggerAck AND (Tags.TriggerIdAck = TriggerId) THEN", "IF Tags.TriggerAck THEN"),
-    "trigger not withdrawn": ("        Tags.Trigger := FALSE;\n        TriggerPhase := 3;\n        TriggerAtMs := ClockMs;\n"
-                              "        TimeOuts", "        TimeOuts"),
+    "trigger not withdrawn": ("        Tags.Trigger := FALSE;\n        TriggerPhase := 3;\n"
+                              "        TriggerAtMs := ClockMs;\n        TimeOuts", "        TimeOuts"),
     "next trigger too early": ("ELSIF (TriggerPhase <> 0) OR Tags.TriggerAck THEN", "ELSIF TriggerPhase = 9 THEN"),
     "torn block taken": ("    Check := LG_ResultCheck(Slot := Copy);\n    Age",
                          "    Copy.Check := LG_ResultCheck(Slot := Copy);\n    Check := Copy.Check;\n    Age"),

@@ -28,6 +28,17 @@ def replace_in(path: Path, old: str, new: str) -> None:
 
 STATION, RECIPE, CATALOGUE = "station.toml", "recipes/washer/recipe.toml", "recipes/washer/catalogue.toml"
 
+PATTERN = 'pattern = "ns=2;s=Linegate.{tag}"'
+SECURITY = [
+    ('policy = "Basic256"', ("plc.security.policy", "Basic256", "Basic256Sha256")),
+    ('password = "secret"', ("plc.security", "station.toml", "does not belong in this file")),
+    ('user_name = "linegate"', ("plc.security", "station.toml", "needs password_file or password_env")),
+    ('password_env = "P"', ("plc.security", "station.toml", "needs a user_name")),
+    ('user_name = "u"\npassword_env = "P"\npassword_file = "p"', ("plc.security", "station.toml", "keep one")),
+    ('certificate = "c.der"', ("plc.security", "station.toml", "certificate and private_key belong together")),
+    ('user_certificate = "c"\nuser_key = "k"', ("plc.security", "station.toml", "needs a policy")),
+]
+
 BROKEN = [
     (STATION, "schema = 1", "schema = 2", "schema", "2", "schema = 1"),
     (STATION, 'name = "s1"', 'name = "s 1/x"', "station.name", "s 1/x", "pattern"),
@@ -43,6 +54,13 @@ BROKEN = [
     (STATION, "poll_ms = 2.0", "plc_lost_ms = 100", "plc", "station.toml", "twice request_timeout_ms"),
     (STATION, "opc.tcp://127.0.0.1:4840/plc", "http://plc", "plc.endpoint", "http://plc", "pattern"),
     (STATION, "Linegate.{tag}", "Linegate.tag", "plc.tags.pattern", "Linegate.tag", "{tag}"),
+    (STATION, PATTERN, f'{PATTERN}\nstyle = "siemens"', "plc.tags", "station.toml", "exclude each other"),
+    (STATION, PATTERN, f'{PATTERN}\nroot = "GVL"', "plc.tags", "station.toml", "{root}"),
+    (STATION, PATTERN, 'style = "omron"', "plc.tags.style", "omron", "siemens"),
+    (STATION, PATTERN, 'pattern = "{tag}"', "plc.tags (TriggerSeq)", "TriggerSeq", "ns=2;s=Name"),
+    (STATION, PATTERN, f'{PATTERN}\noverrides = {{ Reddy = "i=1" }}', "plc.tags (Reddy)", "i=1", "check the name"),
+    *((STATION, PATTERN, f"{PATTERN}\n[plc.security]\n{lines}", *found) for lines, found in SECURITY),
+    (STATION, "opc.tcp://127", "opc.tcp://me:secret@127", "plc.endpoint", "me:secret", "pattern"),
     (STATION, 'kind = "opcua"', 'kind = "profinet"', "plc.kind", "profinet", "opcua"),
     (STATION, 'kind = "sim"', 'kind = "webcam"', "cameras.0.kind", "webcam", "folder"),
     (STATION, 'belt = "b"', 'belt = ""', "cameras.0.belt", "", "at least 1"),

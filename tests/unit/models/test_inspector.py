@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from openvino import opset13 as ops
 
 from models.catalogue import Catalogue
-from models.errors import InferenceFailed, ModelRejected
+from models.errors import ImageUnfit, InferenceFailed, ModelRejected
 from models.frame import Frame
 from models.inspector import Inspector, Region
 from models.package import open_package, write_package
@@ -155,3 +155,12 @@ def test_repacking_drops_the_old_signature(tmp_path: Path) -> None:
     assert (folder / "manifest.sig").is_file()
     assert not write_package(folder, {**fields, "notes": "repacked"}).signed
     assert not (folder / "manifest.sig").exists()
+
+
+def test_a_frame_of_another_size_is_no_usable_image(tmp_path: Path) -> None:
+    inspector = Inspector(Runner(package(tmp_path)), CATALOGUE, 0.05, size=(64, 32))
+    inspector.warm_up()
+    assert inspector.inspect(frame(32, 64)).verdict is Verdict.OK
+    for shape in ((16, 32), (64, 32), (32, 65)):
+        with pytest.raises(ImageUnfit, match="the recipe is made for 64x32"):
+            inspector.inspect(frame(*shape))

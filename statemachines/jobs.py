@@ -1,0 +1,93 @@
+"""Jobs: parts that somebody other than the PLC wants inspected, while the PLC's Enable is 0.
+
+They live through the same cycle as the PLC's parts, with the same deadline and the same journal, but in SHADOW and
+without an answer: nothing of a job ever reaches the PLC's result ring, its counters or its gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from statemachines import cycle as part_cycle
+from statemachines.cycle import FINAL, Cycle
+from statemachines.handshake import Handshake, Link
+from statemachines.vocabulary import (
+    Command,
+    JobRequested,
+    Mode,
+    Ns,
+    PartKey,
+    Publish,
+    RecipeFacts,
+    RecordTrigger,
+)
+
+OPCUA = "opcua"
+"""Source of jobs that clients of the status server start."""
+REPLAY = "replay"
+"""Source of such jobs while the station simulates: they see kept images instead of what lies before the camera."""
+SOURCES = frozenset({OPCUA, REPLAY})
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """series: one job after the other is wanted. last: key of the newest job."""
+
+    series: bool = False
+    last: PartKey | None = None
+
+
+def running(cycles: Mapping[PartKey, Cycle]) -> PartKey | None:
+    """The job in flight, or None. There is never more than one."""
+    return next((key for key, c in cycles.items() if key.source in SOURCES and c.stage not in FINAL), None)
+
+
+def link_forbids(handshake: Handshake, enable_seen_low: bool) -> str | None:
+    """Why the PLC's side of the contract allows no job now, or None. Enable must have been read, as 0."""
+    if handshake.link in (Link.OPENING, Link.IN_SESSION):
+        return "the PLC's Enable is 1: its parts have the station to themselves"
+    if handshake.link is not Link.WAITING or not enable_seen_low:
+        return "the PLC's Enable is not known to be 0"
+    return None
+
+
+def begin(event: JobRequested, recipe: RecipeFacts) -> tuple[Cycle, tuple[Command, ...]]:
+    """Take the job in as a part of its own: recorded, captured, timed like any other."""
+    cycle = Cycle(
+        part=event.part,
+        part_id=event.part_id,
+        stage=part_cycle.Stage.CAPTURING,
+        recipe=recipe,
+        mode=Mode.SHADOW,
+        plc_epoch=0,
+        triggered_at=event.at,
+        seen_at=event.at,
+        deadline=Ns(event.at + recipe.deadline_ns),
+    )
+    record = RecordTrigger(
+        part=event.part,
+        part_id=event.part_id,
+        at=event.at,
+        triggered_at=event.at,
+        deadline=cycle.deadline,
+        mode=cycle.mode,
+        recipe_id=recipe.id,
+        recipe_hash=recipe.hash,
+        plc_epoch=0,
+        encoder_pos=0,
+    )
+    cycle, commands = part_cycle.begin(cycle)
+    return cycle, (record, *commands)
+
+
+def conclude(cycle: Cycle, commands: tuple[Command, ...]) -> tuple[Cycle, tuple[Command, ...]]:
+    """What would be published is the end of a job: its outcome stands in for the answer."""
+    kept: list[Command] = []
+    for command in commands:
+        if isinstance(command, Publish):
+            cycle, ended = part_cycle.conclude(cycle, cycle.handed_at)
+            kept += ended
+        else:
+            kept.append(command)
+    return cycle, tuple(kept)
