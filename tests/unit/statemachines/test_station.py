@@ -354,7 +354,7 @@ def asked(seq: int, recipe_id: int, **changes: int) -> PlcRead:
     return reading(head(recipe_request=recipe_id, recipe_request_seq=seq, **changes))
 
 
-def loads(commands: tuple[Command, ...]) -> list[tuple[int, int]]:
+def loads(commands: list[Command]) -> list[tuple[int, int]]:
     return [(c.recipe_id, c.request_seq) for c in commands if isinstance(c, LoadRecipe)]
 
 
