@@ -26,7 +26,7 @@ def test_the_plc_changes_the_recipe_and_is_refused_one_that_there_is_not(tmp_pat
             rig.wait_ready()
             assert rig.good_part().reason == 0
         with rig.journal() as journal:
-            used = [row.recipe_id for _, row in journal.newest(0) if row.reason == 0]
+            used = [row.recipe_id or 0 for _, row in journal.newest(0) if row.reason == 0]
             told = [event.detail for event in journal.events("recipe")]
     assert used == sorted(used)
     assert used[0] == RECIPE_IDS["washer"]
