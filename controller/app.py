@@ -35,7 +35,7 @@ from controller.sim.camera import SimCamera
 from controller.snapshots import SnapshotDuty
 from controller.status.feed import StatusFeed
 from controller.status.messages import StatusCommand
-from controller.status.process import StatusSettings
+from controller.status.process import StatusLimits, StatusSettings
 from controller.watchdog import HangGuard, LoopProbe, SystemdNotifier
 from models.errors import ModelError
 from models.lane import InferenceLane
@@ -151,8 +151,7 @@ class StationProcess:
         tasks.create_task(watch.run())
         tasks.create_task(self._probe.run())
         if config.status.enabled:
-            settings = StatusSettings(config.status.endpoint, config.station.name)
-            feed = StatusFeed(settings, self._obey, runtime.report)
+            feed = StatusFeed(_status(config), self._obey, runtime.report, on_note=self._snapshots.note)
             self._feed = feed
             tasks.create_task(feed.run())
             tasks.create_task(self._snapshots.run(feed))
@@ -294,6 +293,22 @@ def _link(config: StationConfig) -> PlcLink:
             part_id=plc.part_id,
             modulus=plc.sequence_modulus,
         )
+    )
+
+
+def _status(config: StationConfig) -> StatusSettings:
+    status = config.status
+    return StatusSettings(
+        endpoint=status.endpoint,
+        station=config.station.name,
+        pki=config.pki_path,
+        users=config.users_path,
+        policies=status.policies,
+        certificate=status.certificate,
+        private_key=status.private_key,
+        anonymous=status.anonymous,
+        unsecured=status.allow_unsecured_loopback,
+        limits=StatusLimits(**status.limits.model_dump()),
     )
 
 

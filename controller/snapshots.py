@@ -11,6 +11,8 @@ from controller.runtime import Duration, Runtime
 from controller.status.feed import StatusFeed
 from controller.status.messages import (
     ChangeRecipe,
+    HealthReport,
+    Noted,
     PartSummary,
     ResetFailsafe,
     SetMode,
@@ -19,6 +21,7 @@ from controller.status.messages import (
 )
 from statemachines.handshake import Link
 from statemachines.vocabulary import (
+    ActNoted,
     Finding,
     Mode,
     ModeRequested,
@@ -79,6 +82,9 @@ class SnapshotDuty:
                 if command.mode not in tuple(Mode):
                     feed.answer(command.id, False, f"mode {command.mode} is none of 1 SHADOW, 2 ALERT, 3 AUTO_REJECT")
                     return
+                if command.mode > station.line.mode and not command.signed:
+                    feed.answer(command.id, False, "raising the mode needs an engineer on an encrypted session")
+                    return
                 runtime.post(ModeRequested(at, Mode(command.mode), command.who, command.why))
                 feed.answer(command.id, True, f"from the next part on: {runtime.station.mode.name}")
             case ResetFailsafe():
@@ -95,6 +101,10 @@ class SnapshotDuty:
                     return
                 runtime.post(RecipeRequested(at, command.product, command.who))
                 feed.answer(command.id, True, f"loading {command.product}")
+
+    def note(self, noted: Noted) -> None:
+        """Something for the audit trail happened in the status process. On the deciding loop."""
+        self._runtime.post(ActNoted(self._runtime.now(), noted.kind, noted.who, noted.detail))
 
     def snapshot(self) -> StationSnapshot:
         """The station as it is now."""
@@ -142,6 +152,7 @@ class SnapshotDuty:
             uptime_s=(self._runtime.now() - self._started) / 1e9,
             last_parts=[_summary(outcome) for outcome in reversed(self._last)],
             latencies=self._latencies.summary(),
+            reports=[HealthReport(source, int(state), why) for source, (state, why) in station.reports.items()],
         )
 
 

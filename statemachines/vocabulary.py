@@ -383,6 +383,17 @@ class HealthReported:
 
 
 @dataclass(frozen=True, slots=True)
+class ActNoted:
+    """A person did something that belongs into the audit trail and changes nothing here: logged in, took note of an
+    alarm. kind: a stable word."""
+
+    at: Ns
+    kind: str
+    who: str
+    detail: Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The station is being shut down on purpose."""
 
@@ -407,6 +418,7 @@ Event = (
     | RecipeLoaded
     | RecipeRefused
     | HealthReported
+    | ActNoted
     | Stopped
 )
 

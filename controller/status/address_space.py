@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from controller.status.access import METHODS as ROLES
 from controller.status.messages import STAGES, PartSummary, StageLatency, StationSnapshot
 
 NAMESPACE = "urn:linegate:status"
@@ -186,12 +187,13 @@ def _part_nodes() -> Iterator[StatusNode]:
 
 NODES: tuple[StatusNode, ...] = (*_STATION, *_COUNTERS, *_latency_nodes(), *_part_nodes())
 
-_WHO = ("who", Kind.STRING, "who asks; not empty, for the journal")
+_WHO = ("who", Kind.STRING, "on whose behalf; empty: the one who is logged in, who is journalled in any case")
 
 SET_MODE = StatusMethod(
     "SetMode",
     (("mode", Kind.INT32, "1 SHADOW, 2 ALERT, 3 AUTO_REJECT"), _WHO, ("why", Kind.STRING, "why; not empty")),
-    "ask for another mode; it applies from the next part on",
+    "ask for another mode; it applies from the next part on. Raising it needs an engineer on an encrypted session; "
+    "lowering it raises the bypass alarm",
 )
 RESET_FAILSAFE = StatusMethod("ResetFailsafe", (_WHO,), "ask to leave failsafe once its cause is gone")
 CHANGE_RECIPE = StatusMethod(
@@ -217,8 +219,7 @@ def page() -> str:
         "false, and every other value keeps its last one with the quality UncertainLastUsableValue "
         "(BadWaitingForInitialData before the first news).",
         "",
-        "There are no roles and there is no encryption yet: the server listens on this computer's own addresses only, "
-        "unless its configuration says otherwise.",
+        "Roles, encryption, certificates: [security](security.md). Alarms: [alarms](alarms.md).",
         "",
         "| node | type | meaning |",
         "|---|---|---|",
@@ -231,9 +232,13 @@ def page() -> str:
         "Each returns `ok` (Boolean) and `why` (String). The station has "
         f"{COMMAND_TIMEOUT_S:g} s to answer; every granted wish is journalled with who and when.",
         "",
-        "| method | arguments | meaning |",
-        "|---|---|---|",
-        *(f"| Station.{method.name} | {_arguments(method)} | {method.description} |" for method in METHODS),
+        "| method | least role | arguments | meaning |",
+        "|---|---|---|---|",
+        *(
+            f"| Station.{method.name} | {ROLES[f'Station.{method.name}'].value} | {_arguments(method)} "
+            f"| {method.description} |"
+            for method in METHODS
+        ),
         "",
     ]
     return "\n".join(lines)

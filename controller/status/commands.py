@@ -11,6 +11,7 @@ from asyncua import ua
 from asyncua.common.node import Node
 from asyncua.ua.status_codes import StatusCodes
 
+from controller.status.access import Role
 from controller.status.address_space import (
     CHANGE_RECIPE,
     COMMAND_TIMEOUT_S,
@@ -21,6 +22,7 @@ from controller.status.address_space import (
     node_id,
 )
 from controller.status.messages import ChangeRecipe, CommandResult, ResetFailsafe, SetMode, StatusCommand
+from controller.status.security.caller import CALLER
 from statemachines.vocabulary import Mode
 
 LONGEST_TEXT = 500
@@ -68,18 +70,22 @@ class CommandDesk:
             waiter.set_result((result.ok, result.why))
 
     async def set_mode(self, mode: int, who: str, why: str) -> Answer:
-        """Ask for another mode."""
+        """Ask for another mode. Raising it needs a signature: an engineer's name over an encrypted session."""
         if mode not in tuple(Mode):
             return False, f"mode {mode} is none of 1 SHADOW, 2 ALERT, 3 AUTO_REJECT"
-        return _refusal(who=who, why=why) or await self._ask(lambda id: SetMode(id, mode, who, why))
+        caller, name = CALLER.get(), asking(who)
+        signed = caller.signs and caller.may(Role.ENGINEER)
+        return _refusal(who=name, why=why) or await self._ask(lambda id: SetMode(id, mode, name, why, signed))
 
     async def reset_failsafe(self, who: str) -> Answer:
         """Ask to leave failsafe."""
-        return _refusal(who=who) or await self._ask(lambda id: ResetFailsafe(id, who))
+        name = asking(who)
+        return _refusal(who=name) or await self._ask(lambda id: ResetFailsafe(id, name))
 
     async def change_recipe(self, product: str, who: str) -> Answer:
         """Ask for another product."""
-        return _refusal(product=product, who=who) or await self._ask(lambda id: ChangeRecipe(id, product, who))
+        name = asking(who)
+        return _refusal(product=product, who=name) or await self._ask(lambda id: ChangeRecipe(id, product, name))
 
     async def _ask(self, command: Callable[[int], StatusCommand]) -> Answer:
         if len(self._waiting) >= MOST_WAITING:
@@ -96,6 +102,12 @@ class CommandDesk:
             return False, f"the station did not answer within {self._timeout_s:g} s; it may still obey"
         finally:
             del self._waiting[number]
+
+
+def asking(who: str) -> str:
+    """Who asks, for the journal: the name that logged in, and on whose behalf where that is another one."""
+    name, other = CALLER.get().name or "", who.strip()
+    return name if other in ("", name) else f"{name} for {other}"
 
 
 def _refusal(**texts: str) -> Answer | None:

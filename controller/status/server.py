@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import threading
 import time
@@ -11,35 +10,25 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from asyncua import ua
-from asyncua.server.server import Server
-
 from controller.channel import Channel
+from controller.errors import ConfigError
 from controller.status.address_space import FEED_LOST_S, NAMESPACE
 from controller.status.commands import CommandDesk
 from controller.status.messages import PROTOCOL, Alive, CommandResult, Serving, StationSnapshot
 from controller.status.nodes import StatusNodes
 from controller.status.process import StatusSettings
+from controller.status.security.server import GuardedServer, quieten
 
 ALIVE_S = 1.0
 """How often the station hears that this process is not stuck."""
 LAST_WORDS_S = 1.0
 EXIT_S = 5.0
 """How long this process may outlive its pipe to the station."""
-MOST_CLIENTS = 64
-MOST_SUBSCRIPTIONS = 2 * MOST_CLIENTS
-MOST_QUEUED = 50
-"""Changes of one node that wait for one subscription, and notifications that wait for its acknowledgement. The library
-keeps 10,000 and 5,000: behind a client that was frozen and subscribed to everything they grew by 0.3 MB a second."""
-SESSION_S = 120.0
-"""What a client that says nothing holds here is freed after so long."""
 
 
 def serve(settings: StatusSettings, connection: Connection) -> None:
     """Serve until the pipe closes."""
-    logging.getLogger("asyncua").setLevel(logging.WARNING)
-    # It warns at each start that there is no encryption, which is meant here.
-    logging.getLogger("asyncua.server.server").setLevel(logging.ERROR)
+    quieten()
     asyncio.run(_Service(settings).run(connection))
 
 
@@ -75,7 +64,13 @@ class _Service:
 
         channel = Channel(connection, PROTOCOL, PROTOCOL.to_child, take, closed)
         channel.start()
-        server = await _server(self._settings)
+        server = GuardedServer(self._settings, channel.offer)
+        try:
+            await server.init()
+        except ConfigError as error:
+            await asyncio.to_thread(channel.finish, str(error), LAST_WORDS_S)
+            return
+        await server.register_namespace(NAMESPACE)
         nodes = StatusNodes(server)
         await nodes.build()
         await desk.build(nodes.station)
@@ -109,26 +104,3 @@ class _Service:
             if time.monotonic() - alive_at >= ALIVE_S:
                 alive_at = time.monotonic()
                 channel.offer(Alive(), key="alive")
-
-
-async def _server(settings: StatusSettings) -> Server:
-    server = Server()
-    await server.init()
-    # asyncua gives every client that calls itself "admin" all rights otherwise, without a password.
-    server.iserver.allow_remote_admin = False
-    _bound(server)
-    server.set_endpoint(settings.endpoint)
-    server.set_server_name(f"Linegate {settings.station}")
-    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-    await server.register_namespace(NAMESPACE)
-    return server
-
-
-def _bound(server: Server) -> None:
-    """Bound what clients can make this process hold: they share the memory of the computer that decides."""
-    inner = server.iserver
-    inner.max_connections = MOST_CLIENTS
-    inner.max_subscriptions = MOST_SUBSCRIPTIONS
-    inner.max_monitored_item_queue_size = MOST_QUEUED
-    inner.max_unacked_messages_per_subscription = MOST_QUEUED
-    inner.max_session_timeout_ms = SESSION_S * 1000

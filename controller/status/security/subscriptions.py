@@ -1,0 +1,116 @@
+"""Subscriptions within bounds: intervals that are numbers, filters that cannot fail later, clients kept apart."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+from asyncua import ua
+from asyncua.common.events import Event
+from asyncua.server.subscription_service import SubscriptionService
+
+from controller.status.security import limits
+
+_log = logging.getLogger("controller.status.subscriptions")
+_NUMBERS = frozenset(
+    ua.VariantType[name]
+    for name in ("SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Float", "Double")
+)
+
+
+class GuardedSubscriptions(SubscriptionService):
+    """The library's service, with what a hostile client asks for brought into bounds."""
+
+    async def create_subscription(
+        self,
+        params: ua.CreateSubscriptionParameters,
+        callback: Callable[..., Any],
+        session_id: ua.NodeId,
+        request_callback: Callable[..., Any] | None = None,
+    ) -> ua.CreateSubscriptionResult:
+        """A subscription with an interval that cannot keep the process busy, nor its timers in disorder."""
+        if request_callback is not None:
+            params.RequestedPublishingInterval = interval_ms(params.RequestedPublishingInterval)
+        return await super().create_subscription(params, callback, session_id, request_callback)
+
+    async def trigger_event(self, event: Any, subscription_id: int | None = None) -> None:
+        """Hand an event to all subscriptions; one that cannot take it loses it, and nobody else does."""
+        retain = getattr(event, "Retain", None)
+        if retain is not None and hasattr(event, "NodeId"):
+            if retain:
+                self._conditions[event.NodeId] = event
+            else:
+                self._conditions.pop(event.NodeId, None)
+        for number, subscription in tuple(self.subscriptions.items()):
+            if subscription_id not in (None, number):
+                continue
+            try:
+                await subscription.monitored_item_srv.trigger_event(event)
+            except Exception as error:  # noqa: BLE001 - whatever a client's filter trips over is that client's affair
+                _log.warning("subscription %s lost an event: %r", number, error)
+
+
+def interval_ms(asked: float) -> float:
+    """The publishing interval that is granted. NaN and infinity would upset the order of the event loop's timers."""
+    if not math.isfinite(asked):
+        return limits.SLOWEST_MS
+    return min(max(asked, limits.FASTEST_MS), limits.SLOWEST_MS)
+
+
+def check_item(item: ua.MonitoredItemCreateRequest, kind: Callable[[ua.NodeId], ua.VariantType | None]) -> int:
+    """Status code of what would make this item fail later, inside the process's own work; Good otherwise.
+
+    kind: type of a node's present value.
+    """
+    wanted, asked = item.ItemToMonitor, item.RequestedParameters
+    return check_filter(asked.Filter, wanted.AttributeId, kind(wanted.NodeId))
+
+
+def check_filter(asked: Any, attribute: int, kind: ua.VariantType | None) -> int:
+    """The same for a filter alone."""
+    if attribute == ua.AttributeIds.EventNotifier:
+        return _check_event_filter(asked)
+    if asked is None:
+        return ua.StatusCodes.Good
+    if not isinstance(asked, ua.DataChangeFilter):
+        return ua.StatusCodes.BadFilterNotAllowed
+    if asked.DeadbandType == ua.DeadbandType.None_:
+        return ua.StatusCodes.Good
+    if asked.DeadbandType != ua.DeadbandType.Absolute:
+        return ua.StatusCodes.BadMonitoredItemFilterUnsupported
+    if attribute != ua.AttributeIds.Value or kind not in _NUMBERS or not asked.DeadbandValue >= 0:
+        return ua.StatusCodes.BadFilterNotAllowed
+    return ua.StatusCodes.Good
+
+
+def _check_event_filter(asked: Any) -> int:
+    if not isinstance(asked, ua.EventFilter):
+        return ua.StatusCodes.BadMonitoredItemFilterInvalid
+    clauses, elements = asked.SelectClauses or [], asked.WhereClause.Elements or []
+    if len(clauses) > limits.SELECT_CLAUSES or len(elements) > limits.FILTER_ELEMENTS:
+        return ua.StatusCodes.BadTooManyOperations
+    for clause in clauses:
+        if not _names_a_field(clause):
+            return ua.StatusCodes.BadMonitoredItemFilterInvalid
+    for index, element in enumerate(elements):
+        for operand in element.FilterOperands or []:
+            # An element may refer to later ones only, or it would refer to itself without end.
+            if isinstance(operand, ua.ElementOperand) and not index < operand.Index < len(elements):
+                return ua.StatusCodes.BadMonitoredItemFilterInvalid
+            if isinstance(operand, ua.SimpleAttributeOperand) and not _names_a_field(operand):
+                return ua.StatusCodes.BadMonitoredItemFilterInvalid
+    return ua.StatusCodes.Good
+
+
+def _names_a_field(operand: ua.SimpleAttributeOperand) -> bool:
+    """The library looks the name up among the attributes of its own event object, whatever that finds there."""
+    path = operand.BrowsePath or []
+    if not path:
+        return operand.AttributeId == ua.AttributeIds.NodeId
+    name = Event.browse_path_to_attribute_name(path)
+    return not name.startswith("_") and not hasattr(_BARE, name)
+
+
+_BARE = Event()
