@@ -22,7 +22,7 @@ from controller.status.security import users
 from controller.status.security.pki import Pki, make_certificate
 from controller.status.security.users import Account, UsersFile
 
-CLIENT_URI = "urn:linegate:test:client"
+OWN_URI, CLIENT_URI = "urn:linegate:press-3", "urn:linegate:test:client"
 PASSWORD = "correct horse 42"
 POLICIES: dict[str, Any] = {
     "Basic256Sha256": SecurityPolicyBasic256Sha256,
@@ -77,6 +77,9 @@ def settings(endpoint: str, folder: Path | None = None, **changes: Any) -> Statu
     pki = Pki(folder / "pki")
     pki.open()
     pki.trust(certificate()[0])
+    own = certificate(OWN_URI)
+    (pki.folder / "own" / "cert.der").write_bytes(own[0])
+    (pki.folder / "own" / "key.pem").write_bytes(own[1])
     values: dict[str, Any] = {"anonymous": "read", "unsecured": True}
     return StatusSettings(endpoint, "press 3", folder / "pki", path, **(values | changes))
 

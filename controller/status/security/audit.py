@@ -13,6 +13,7 @@ from asyncua import ua
 from asyncua.common.events import get_event_obj_from_type_node
 from asyncua.common.node import Node
 from asyncua.server.internal_server import InternalServer
+from asyncua.ua.object_ids import ObjectIds
 
 from controller.status.access import AUDITORS
 from controller.status.messages import Noted
@@ -36,12 +37,12 @@ class Act(Enum):
 
 
 _EVENT_TYPES = {
-    Act.LOGGED_IN: ua.ObjectIds.AuditActivateSessionEventType,
-    Act.LOGIN_REFUSED: ua.ObjectIds.AuditActivateSessionEventType,
-    Act.CERTIFICATE_REFUSED: ua.ObjectIds.AuditCertificateUntrustedEventType,
-    Act.CALLED: ua.ObjectIds.AuditUpdateMethodEventType,
-    Act.CALL_REFUSED: ua.ObjectIds.AuditUpdateMethodEventType,
-    Act.WRITE_REFUSED: ua.ObjectIds.AuditWriteUpdateEventType,
+    Act.LOGGED_IN: ObjectIds.AuditActivateSessionEventType,
+    Act.LOGIN_REFUSED: ObjectIds.AuditActivateSessionEventType,
+    Act.CERTIFICATE_REFUSED: ObjectIds.AuditCertificateUntrustedEventType,
+    Act.CALLED: ObjectIds.AuditUpdateMethodEventType,
+    Act.CALL_REFUSED: ObjectIds.AuditUpdateMethodEventType,
+    Act.WRITE_REFUSED: ObjectIds.AuditWriteUpdateEventType,
 }
 _GOOD = frozenset({Act.LOGGED_IN, Act.CALLED})
 _SEVERITY = {True: 100, False: 500}
@@ -62,7 +63,7 @@ class Audit:
         self._iserver = iserver
         for act, kind in _EVENT_TYPES.items():
             event = await get_event_obj_from_type_node(Node(iserver.isession, ua.NodeId(ua.Int32(kind))))
-            event.emitting_node = event.SourceNode = ua.NodeId(ua.Int32(ua.ObjectIds.Server))
+            event.emitting_node = event.SourceNode = ua.NodeId(ua.Int32(ObjectIds.Server))
             event.SourceName = "Server"
             event.Severity = ua.UInt16(_SEVERITY[act in _GOOD])
             self._events[act] = event

@@ -58,8 +58,8 @@ class Outlet:
 class GuardedConnection(OPCUAProtocol):
     """The library's protocol with its own reading, bounded."""
 
-    iserver: GuardedInternalServer
-    processor: GuardedProcessor | None
+    iserver: GuardedInternalServer  # pyright: ignore[reportIncompatibleVariableOverride]
+    processor: GuardedProcessor | None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -168,7 +168,7 @@ class GuardedConnection(OPCUAProtocol):
 class GuardedBinaryServer(BinaryServer):
     """The listener: its connections are guarded, and swept once a second."""
 
-    iserver: GuardedInternalServer
+    iserver: GuardedInternalServer  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, iserver: GuardedInternalServer, host: str, port: int, transport_limits: TransportLimits) -> None:
         super().__init__(iserver, host, port, transport_limits)

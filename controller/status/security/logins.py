@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Literal, NoReturn
 
-from asyncua import ua
 from asyncua.common.utils import ServiceError
+from asyncua.ua.status_codes import StatusCodes
 
 from controller.errors import ConfigError
 from controller.status.security import limits
@@ -33,7 +33,7 @@ class Logins:
     def nobody(self, address: str, *, secured: bool) -> Person:
         """An anonymous client. Raises ServiceError where there are none."""
         if self._anonymous == "off":
-            raise ServiceError(ua.StatusCodes.BadIdentityTokenRejected)
+            raise ServiceError(StatusCodes.BadIdentityTokenRejected)
         return Person(name="", roles=ANONYMOUS, secured=secured, address=address)
 
     async def prove(self, name: str, password: str, address: str, *, secured: bool) -> Person:
@@ -42,7 +42,7 @@ class Logins:
         if self._penalties.wait_s(place, time.monotonic()) > 0:
             await self._refuse(name, address, "too soon after a failure", 0.0)
         if self._waiting >= limits.HASHES_WAITING:
-            raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+            raise ServiceError(StatusCodes.BadTooManyOperations)
         account = self._accounts().get(name, NOBODY)
         self._waiting += 1
         try:
@@ -77,4 +77,4 @@ class Logins:
         person = Person(name=ascii(name)[1:-1][:64], address=address)
         await self._audit.tell(Act.LOGIN_REFUSED, person, why)
         await asyncio.sleep(wait_s)
-        raise ServiceError(ua.StatusCodes.BadUserAccessDenied)
+        raise ServiceError(StatusCodes.BadUserAccessDenied)

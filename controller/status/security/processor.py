@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from asyncua import ua
 from asyncua.common.utils import Buffer, ServiceError
 from asyncua.server.uaprocessor import UaProcessor
+from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.ua_binary import struct_from_binary
 
 from controller.status.security import limits, pki
@@ -24,11 +26,9 @@ from controller.status.security.session import GuardedSession
 if TYPE_CHECKING:
     from controller.status.security.server import GuardedInternalServer
 
-_Ids = ua.ObjectIds
-
 
 def _service(name: str) -> int:
-    return int(getattr(_Ids, f"{name}Request_Encoding_DefaultBinary"))
+    return int(getattr(ObjectIds, f"{name}Request_Encoding_DefaultBinary"))
 
 
 CREATE, ACTIVATE, CLOSE = _service("CreateSession"), _service("ActivateSession"), _service("CloseSession")
@@ -80,8 +80,8 @@ class Refusal(Exception):
 class GuardedProcessor(UaProcessor):
     """The library's processor behind a gate."""
 
-    iserver: GuardedInternalServer
-    session: GuardedSession | None
+    iserver: GuardedInternalServer  # pyright: ignore[reportIncompatibleVariableOverride]
+    session: GuardedSession | None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, iserver: GuardedInternalServer, transport: Any, transport_limits: Any) -> None:
         super().__init__(iserver, transport, transport_limits)
@@ -144,7 +144,7 @@ class GuardedProcessor(UaProcessor):
         if service in DISCOVERY:
             return await super()._process_message(typeid, requesthdr, seqhdr, body)
         if not self.secured and not self.iserver.unsecured:
-            raise ServiceError(ua.StatusCodes.BadSecurityModeInsufficient)
+            raise ServiceError(StatusCodes.BadSecurityModeInsufficient)
         if service == CREATE:
             await self._before_create(struct_from_binary(ua.CreateSessionParameters, body.copy()))
             served = bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
@@ -156,26 +156,26 @@ class GuardedProcessor(UaProcessor):
         if service in IN_SESSION or service == CLOSE:
             self._require_session(requesthdr)
         else:
-            raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+            raise ServiceError(StatusCodes.BadServiceUnsupported)
         return await super()._process_message(typeid, requesthdr, seqhdr, body)
 
     def _require_session(self, requesthdr: Any) -> None:
         session = self.session
         if session is None or requesthdr.AuthenticationToken != session.auth_token:
-            raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
+            raise ServiceError(StatusCodes.BadSessionIdInvalid)
         if not session.is_activated():
-            raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
+            raise ServiceError(StatusCodes.BadSessionNotActivated)
 
     async def _before_create(self, params: ua.CreateSessionParameters) -> None:
         if not math.isfinite(params.RequestedSessionTimeout or 0.0):
-            raise ServiceError(ua.StatusCodes.BadInvalidArgument)
+            raise ServiceError(StatusCodes.BadInvalidArgument)
         if self.certificate is not None:
             if pki.leaf(params.ClientCertificate or b"") != self.certificate:
-                raise ServiceError(ua.StatusCodes.BadSecurityChecksFailed)
+                raise ServiceError(StatusCodes.BadSecurityChecksFailed)
             if params.ClientDescription.ApplicationUri not in pki.uris(self.certificate):
-                raise ServiceError(ua.StatusCodes.BadCertificateUriInvalid)
+                raise ServiceError(StatusCodes.BadCertificateUriInvalid)
             if not 32 <= len(params.ClientNonce or b"") <= 128:
-                raise ServiceError(ua.StatusCodes.BadNonceInvalid)
+                raise ServiceError(StatusCodes.BadNonceInvalid)
         if self.session is not None:
             # One channel, one session: the library would keep the one before for good.
             await self.session.close_session(True)
@@ -207,12 +207,12 @@ class GuardedProcessor(UaProcessor):
         wanted = self.iserver.lookup_external_session(requesthdr.AuthenticationToken)
         if self.session is not None:
             if wanted is not self.session:
-                raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
+                raise ServiceError(StatusCodes.BadSessionIdInvalid)
             return self.session
         if not isinstance(wanted, GuardedSession) or self.certificate is None:
-            raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
+            raise ServiceError(StatusCodes.BadSessionIdInvalid)
         if wanted.certificate != self.certificate or not wanted.is_activated():
-            raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
+            raise ServiceError(StatusCodes.BadSessionIdInvalid)
         return wanted
 
     async def _identify(self, session: GuardedSession, params: ua.ActivateSessionParameters) -> Person:
@@ -220,21 +220,21 @@ class GuardedProcessor(UaProcessor):
         logins, secured = self.iserver.logins, self.secured
         if isinstance(token, ua.UserNameIdentityToken):
             if not secured and not token.EncryptionAlgorithm:
-                raise ServiceError(ua.StatusCodes.BadIdentityTokenRejected)
+                raise ServiceError(StatusCodes.BadIdentityTokenRejected)
             name, password = self._unpacked(session, token)
             person = await logins.prove(name, password, self.address, secured=secured)
         elif token is None or isinstance(token, (ua.AnonymousIdentityToken, ua.ExtensionObject)):
             person = logins.nobody(self.address, secured=secured)
         else:
-            raise ServiceError(ua.StatusCodes.BadIdentityTokenRejected)
+            raise ServiceError(StatusCodes.BadIdentityTokenRejected)
         if session.is_activated() and session.processor is not self and session.person.name != person.name:
             # On a new channel a session stays its person's.
-            raise ServiceError(ua.StatusCodes.BadIdentityChangeNotSupported)
+            raise ServiceError(StatusCodes.BadIdentityChangeNotSupported)
         return person
 
     def _unpacked(self, session: GuardedSession, token: ua.UserNameIdentityToken) -> tuple[str, str]:
         try:
             name, password = self.iserver.decrypt_user_token(session, token)
         except Exception as error:
-            raise ServiceError(ua.StatusCodes.BadIdentityTokenInvalid) from error
+            raise ServiceError(StatusCodes.BadIdentityTokenInvalid) from error
         return str(name or ""), str(password or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncua import ua
+from asyncua.ua.attribute_ids import AttributeIds
 
 from controller.status.access import METHODS, STANDARD_METHODS, WRITABLE, Role
 from controller.status.address_space import node_id
@@ -30,4 +31,4 @@ class Rights:
     def may_write(self, person: Person, node: ua.NodeId, attribute: int) -> bool:
         """Only values, only of nodes that are named, and never without a name."""
         least = self.writable.get(node)
-        return least is not None and attribute == ua.AttributeIds.Value and bool(person.name) and person.may(least)
+        return least is not None and attribute == AttributeIds.Value and bool(person.name) and person.may(least)

@@ -17,6 +17,8 @@ from asyncua.crypto.permission_rules import User
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession
 from asyncua.server.server import Server
+from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
 
 from controller.errors import ConfigError
 from controller.status.messages import Noted
@@ -90,7 +92,7 @@ class GuardedInternalServer(InternalServer):
             held = [other for other in held if other.is_activated() and not other.person.name]
             most = max(1, most - limits.KEPT_FOR_PEOPLE)
         if len(held) >= most:
-            raise ServiceError(ua.StatusCodes.BadTooManySessions)
+            raise ServiceError(StatusCodes.BadTooManySessions)
 
     def welcome(self, processor: GuardedProcessor) -> bool:
         """This client's certificate and account are still good."""
@@ -117,7 +119,7 @@ class GuardedInternalServer(InternalServer):
 class GuardedServer(Server):
     """The server of the status process."""
 
-    iserver: GuardedInternalServer
+    iserver: GuardedInternalServer  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, settings: StatusSettings, note: Callable[[Noted], object]) -> None:
         decoding.harden()
@@ -136,10 +138,9 @@ class GuardedServer(Server):
         self.set_endpoint(settings.endpoint)
         self.set_server_name(f"Linegate {settings.station}")
         self.application_type = ua.ApplicationType.Server
-        own = settings.certificate, settings.private_key
-        certificate, key = self.iserver.pki.own(uri, f"Linegate {settings.station}")
-        if own[0] is not None and own[1] is not None:
-            certificate, key = own
+        certificate, key = settings.certificate, settings.private_key
+        if certificate is None or key is None:
+            certificate, key = self.iserver.pki.own(uri, f"Linegate {settings.station}")
         try:
             await self.load_certificate(certificate)
             await self.load_private_key(key)
@@ -173,7 +174,7 @@ class GuardedServer(Server):
             ("MaxNodesPerTranslateBrowsePathsToNodeIds", limits.NODES_PER_TRANSLATE),
             ("MaxMonitoredItemsPerCall", limits.ITEMS_PER_CALL),
         ):
-            number = getattr(ua.ObjectIds, f"Server_ServerCapabilities_OperationLimits_{name}")
+            number = getattr(ObjectIds, f"Server_ServerCapabilities_OperationLimits_{name}")
             await self.get_node(ua.NodeId(ua.Int32(number))).write_value(ua.Variant(most, ua.VariantType.UInt32))
 
 

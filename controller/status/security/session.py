@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.server.internal_session import InternalSession
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.status_codes import StatusCodes
 
 from controller.status.access import Role
 from controller.status.security import limits
 from controller.status.security.audit import Act
 from controller.status.security.caller import CALLER, Person
-from controller.status.security.subscriptions import check_filter, check_item
+from controller.status.security.subscriptions import check_filter, check_item, given_filter
 
 if TYPE_CHECKING:
     from controller.status.security.processor import GuardedProcessor
     from controller.status.security.server import GuardedInternalServer
 
-_Values = ua.AttributeIds
-_DENIED = ua.StatusCodes.BadUserAccessDenied
+_DENIED = StatusCodes.BadUserAccessDenied
 
 
 class GuardedSession(InternalSession):
@@ -36,7 +37,7 @@ class GuardedSession(InternalSession):
         super().__init__(*args, **options)
         # The library counts its tokens up from 1000: whoever knows one would know them all.
         self.iserver.unregister_external_session(self)
-        self.auth_token = ua.NodeId(secrets.token_bytes(32))
+        self.auth_token = ua.NodeId(ua.ByteString(secrets.token_bytes(32)))
         self.iserver.register_external_session(self)
         self.processor: GuardedProcessor | None = None
         self.certificate: bytes | None = None
@@ -94,14 +95,14 @@ class GuardedSession(InternalSession):
     def _for_caller(self, wanted: ua.ReadValueId, value: ua.DataValue) -> ua.DataValue:
         rights, person = self.iserver.rights, self.person
         match wanted.AttributeId:
-            case _Values.UserExecutable | _Values.Executable if value.Value is not None:
-                if wanted.AttributeId == _Values.Executable:
+            case AttributeIds.UserExecutable | AttributeIds.Executable if value.Value is not None:
+                if wanted.AttributeId == AttributeIds.Executable:
                     return value
                 may = rights.may_call(person, wanted.NodeId)
                 return ua.DataValue(ua.Variant(may, ua.VariantType.Boolean))
-            case _Values.UserAccessLevel if value.Value is not None and isinstance(value.Value.Value, int):
+            case AttributeIds.UserAccessLevel if value.Value is not None and isinstance(value.Value.Value, int):
                 level = value.Value.Value & ~_WRITE_BITS
-                if rights.may_write(person, wanted.NodeId, _Values.Value):
+                if rights.may_write(person, wanted.NodeId, AttributeIds.Value):
                     level |= 1 << ua.AccessLevel.CurrentWrite
                 return ua.DataValue(ua.Variant(ua.Byte(level), ua.VariantType.Byte))
             case _:
@@ -163,7 +164,7 @@ class GuardedSession(InternalSession):
         self.require_reader()
         held = sum(1 for s in self.subscription_service.subscriptions.values() if s.session_id == self.session_id)
         if held >= self.iserver.limits.subscriptions_per_session:
-            raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
+            raise ServiceError(StatusCodes.BadTooManySubscriptions)
         return await super().create_subscription(params, callback, request_callback)
 
     async def create_monitored_items(
@@ -174,11 +175,13 @@ class GuardedSession(InternalSession):
         _at_most(params.ItemsToCreate, limits.ITEMS_PER_CALL)
         service = self.subscription_service.subscriptions[params.SubscriptionId].monitored_item_srv
         held = len(service._monitored_items)  # pyright: ignore[reportPrivateUsage]
+        for item in params.ItemsToCreate:
+            item.RequestedParameters.Filter = given_filter(item.RequestedParameters.Filter)
         codes = [check_item(item, self._kind) for item in params.ItemsToCreate]
         room = max(0, self.iserver.limits.items_per_subscription - held)
         wanted = [item for item, code in zip(params.ItemsToCreate, codes, strict=True) if code == 0]
         if len(wanted) > room:
-            raise ServiceError(ua.StatusCodes.BadTooManyMonitoredItems)
+            raise ServiceError(StatusCodes.BadTooManyMonitoredItems)
         params.ItemsToCreate = wanted
         made = iter(await super().create_monitored_items(params))
         return [next(made) if code == 0 else _refused_item(code) for code in codes]
@@ -195,8 +198,9 @@ class GuardedSession(InternalSession):
         for wanted in params.ItemsToModify:
             held, asked = items.get(wanted.MonitoredItemId), wanted.RequestedParameters
             if held is None or held.read_value_id is None:
-                results.append(_refused_change(ua.StatusCodes.BadMonitoredItemIdInvalid))
+                results.append(_refused_change(StatusCodes.BadMonitoredItemIdInvalid))
                 continue
+            asked.Filter = given_filter(asked.Filter)
             attribute, node = held.read_value_id.AttributeId, held.read_value_id.NodeId
             code = 0 if asked.Filter is None else check_filter(asked.Filter, attribute, self._kind(node))
             if code:
@@ -265,10 +269,10 @@ class GuardedSession(InternalSession):
 
     def _require_own(self, subscription_id: int) -> None:
         if not self.owns(subscription_id):
-            raise ServiceError(ua.StatusCodes.BadSubscriptionIdInvalid)
+            raise ServiceError(StatusCodes.BadSubscriptionIdInvalid)
 
     def _kind(self, node: ua.NodeId) -> ua.VariantType | None:
-        value = self.aspace.read_attribute_value(node, ua.AttributeIds.Value).Value
+        value = self.aspace.read_attribute_value(node, AttributeIds.Value).Value
         return None if value is None or value.is_array else value.VariantType
 
 
@@ -277,7 +281,7 @@ _WRITE_BITS = (1 << ua.AccessLevel.CurrentWrite) | (1 << ua.AccessLevel.HistoryW
 
 def _at_most(asked: Sequence[object] | None, most: int) -> None:
     if asked is not None and len(asked) > most:
-        raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+        raise ServiceError(StatusCodes.BadTooManyOperations)
 
 
 def _refused_item(code: int) -> ua.MonitoredItemCreateResult:

@@ -10,6 +10,8 @@ from typing import Any
 from asyncua import ua
 from asyncua.common.events import Event
 from asyncua.server.subscription_service import SubscriptionService
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.status_codes import StatusCodes
 
 from controller.status.security import limits
 
@@ -59,6 +61,11 @@ def interval_ms(asked: float) -> float:
     return min(max(asked, limits.FASTEST_MS), limits.SLOWEST_MS)
 
 
+def given_filter(asked: Any) -> Any:
+    """The filter, None where the client sent an empty one."""
+    return None if isinstance(asked, ua.ExtensionObject) and asked.TypeId.is_null() else asked
+
+
 def check_item(item: ua.MonitoredItemCreateRequest, kind: Callable[[ua.NodeId], ua.VariantType | None]) -> int:
     """Status code of what would make this item fail later, inside the process's own work; Good otherwise.
 
@@ -70,45 +77,45 @@ def check_item(item: ua.MonitoredItemCreateRequest, kind: Callable[[ua.NodeId], 
 
 def check_filter(asked: Any, attribute: int, kind: ua.VariantType | None) -> int:
     """The same for a filter alone."""
-    if attribute == ua.AttributeIds.EventNotifier:
+    if attribute == AttributeIds.EventNotifier:
         return _check_event_filter(asked)
     if asked is None:
-        return ua.StatusCodes.Good
+        return StatusCodes.Good
     if not isinstance(asked, ua.DataChangeFilter):
-        return ua.StatusCodes.BadFilterNotAllowed
+        return StatusCodes.BadFilterNotAllowed
     if asked.DeadbandType == ua.DeadbandType.None_:
-        return ua.StatusCodes.Good
+        return StatusCodes.Good
     if asked.DeadbandType != ua.DeadbandType.Absolute:
-        return ua.StatusCodes.BadMonitoredItemFilterUnsupported
-    if attribute != ua.AttributeIds.Value or kind not in _NUMBERS or not asked.DeadbandValue >= 0:
-        return ua.StatusCodes.BadFilterNotAllowed
-    return ua.StatusCodes.Good
+        return StatusCodes.BadMonitoredItemFilterUnsupported
+    if attribute != AttributeIds.Value or kind not in _NUMBERS or not asked.DeadbandValue >= 0:
+        return StatusCodes.BadFilterNotAllowed
+    return StatusCodes.Good
 
 
 def _check_event_filter(asked: Any) -> int:
     if not isinstance(asked, ua.EventFilter):
-        return ua.StatusCodes.BadMonitoredItemFilterInvalid
+        return StatusCodes.BadMonitoredItemFilterInvalid
     clauses, elements = asked.SelectClauses or [], asked.WhereClause.Elements or []
     if len(clauses) > limits.SELECT_CLAUSES or len(elements) > limits.FILTER_ELEMENTS:
-        return ua.StatusCodes.BadTooManyOperations
+        return StatusCodes.BadTooManyOperations
     for clause in clauses:
         if not _names_a_field(clause):
-            return ua.StatusCodes.BadMonitoredItemFilterInvalid
+            return StatusCodes.BadMonitoredItemFilterInvalid
     for index, element in enumerate(elements):
         for operand in element.FilterOperands or []:
             # An element may refer to later ones only, or it would refer to itself without end.
             if isinstance(operand, ua.ElementOperand) and not index < operand.Index < len(elements):
-                return ua.StatusCodes.BadMonitoredItemFilterInvalid
+                return StatusCodes.BadMonitoredItemFilterInvalid
             if isinstance(operand, ua.SimpleAttributeOperand) and not _names_a_field(operand):
-                return ua.StatusCodes.BadMonitoredItemFilterInvalid
-    return ua.StatusCodes.Good
+                return StatusCodes.BadMonitoredItemFilterInvalid
+    return StatusCodes.Good
 
 
 def _names_a_field(operand: ua.SimpleAttributeOperand) -> bool:
     """The library looks the name up among the attributes of its own event object, whatever that finds there."""
     path = operand.BrowsePath or []
     if not path:
-        return operand.AttributeId == ua.AttributeIds.NodeId
+        return operand.AttributeId == AttributeIds.NodeId
     name = Event.browse_path_to_attribute_name(path)
     return not name.startswith("_") and not hasattr(_BARE, name)
 
