@@ -37,6 +37,7 @@ model: $(TRAIN)  ## train the demo model anew
 docs: $(DEV)  ## generated pages
 	$(PY) -m statemachines.diagrams > docs/state-machines.md
 	$(PY) -m controller.status.address_space > docs/status-nodes.md
+	$(PY) -m controller.status.alarms.table > docs/alarms.md
 
 clean:
 	rm -rf $(VENV) build

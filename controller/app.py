@@ -309,6 +309,7 @@ def _status(config: StationConfig) -> StatusSettings:
         anonymous=status.anonymous,
         unsecured=status.allow_unsecured_loopback,
         limits=StatusLimits(**status.limits.model_dump()),
+        history=config.station.data_dir / "status-history.bin",
     )
 
 

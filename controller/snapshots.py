@@ -169,6 +169,7 @@ def _summary(outcome: Outcome) -> PartSummary:
         why=outcome.why,
         findings=[_finding(finding) for finding in outcome.findings[:5]],
         latency_us=(end - stamps["seen"]) // 1000 if end and "seen" in stamps else 0,
+        score=outcome.score,
     )
 
 

@@ -130,6 +130,21 @@ _COUNTERS = (
     StatusNode("Counters.JournalDropped", Kind.INT64, lambda s: s.journal_dropped, "journal rows that were lost"),
 )
 
+_SCORES = (
+    StatusNode(
+        "Scores.Newest",
+        Kind.DOUBLE,
+        lambda s: s.last_parts[0].score if s.last_parts else 0.0,
+        "score of the newest part's worst finding; 0 without one",
+    ),
+    StatusNode(
+        "Scores.Highest",
+        Kind.DOUBLE,
+        lambda s: max((part.score for part in s.last_parts), default=0.0),
+        f"highest score of the last {PARTS} parts",
+    ),
+)
+
 _NO_LATENCY = StageLatency(0, 0, 0, 0, 0)
 _LATENCY: tuple[tuple[str, Callable[[StageLatency], Value], str], ...] = (
     ("Count", lambda x: x.count, "parts measured since the start"),
@@ -185,7 +200,7 @@ def _part_nodes() -> Iterator[StatusNode]:
             )
 
 
-NODES: tuple[StatusNode, ...] = (*_STATION, *_COUNTERS, *_latency_nodes(), *_part_nodes())
+NODES: tuple[StatusNode, ...] = (*_STATION, *_COUNTERS, *_SCORES, *_latency_nodes(), *_part_nodes())
 
 _WHO = ("who", Kind.STRING, "on whose behalf; empty: the one who is logged in, who is journalled in any case")
 

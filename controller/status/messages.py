@@ -41,6 +41,8 @@ class PartSummary(Message, frozen=True):
     why: str
     findings: list[str]
     latency_us: int
+    score: float = 0.0
+    """Of the worst finding, as the PLC reads it; 0 without one."""
 
 
 class HealthReport(Message, frozen=True):

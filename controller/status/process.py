@@ -27,6 +27,7 @@ class StatusSettings:
 
     endpoint: "opc.tcp://127.0.0.1:4840".   pki: folder of certificates, made when missing.   users: file of accounts.
     certificate, private_key: the station's own; None: made in `pki` at the first start.
+    history: file of the last 24 hours; None: in memory only.
     unsecured: clients of this computer may connect without encryption, too. Raises ConfigError for any other address.
     """
 
@@ -40,6 +41,7 @@ class StatusSettings:
     anonymous: Literal["off", "read"] = "off"
     unsecured: bool = False
     limits: StatusLimits = StatusLimits()
+    history: Path | None = None
 
     def __post_init__(self) -> None:
         check_endpoint(self.endpoint, self.policies, unsecured=self.unsecured)

@@ -12,12 +12,12 @@ from typing import Any
 
 from controller.channel import Channel
 from controller.errors import ConfigError
-from controller.status.address_space import FEED_LOST_S, NAMESPACE
+from controller.status.address_space import FEED_LOST_S
 from controller.status.commands import CommandDesk
 from controller.status.messages import PROTOCOL, Alive, CommandResult, Serving, StationSnapshot
-from controller.status.nodes import StatusNodes
 from controller.status.process import StatusSettings
-from controller.status.security.server import GuardedServer, quieten
+from controller.status.security.server import quieten
+from controller.status.station_server import StationServer
 
 ALIVE_S = 1.0
 """How often the station hears that this process is not stuck."""
@@ -64,31 +64,21 @@ class _Service:
 
         channel = Channel(connection, PROTOCOL, PROTOCOL.to_child, take, closed)
         channel.start()
-        server = GuardedServer(self._settings, channel.offer)
+        shown = StationServer(self._settings, desk, channel.offer)
         try:
-            await server.init()
-        except ConfigError as error:
-            await asyncio.to_thread(channel.finish, str(error), LAST_WORDS_S)
-            return
-        await server.register_namespace(NAMESPACE)
-        nodes = StatusNodes(server)
-        await nodes.build()
-        await desk.build(nodes.station)
-        try:
-            await server.start()
-        except OSError as error:
+            await shown.start()
+        except (ConfigError, OSError) as error:
             why = f"{self._settings.endpoint} cannot be served: {error}"
             await asyncio.to_thread(channel.finish, why, LAST_WORDS_S)
             return
         channel.offer(Serving(self._settings.endpoint))
+        await shown.build_alarms()
         try:
-            await self._feed(nodes, channel)
+            await self._feed(shown, channel)
         finally:
-            # Only the listener: stopping the rest takes a second, for a clock that ends with the loop anyway.
-            if server.bserver is not None:
-                await server.bserver.stop()
+            await shown.close()
 
-    async def _feed(self, nodes: StatusNodes, channel: Channel) -> None:
+    async def _feed(self, shown: StationServer, channel: Channel) -> None:
         """Show each snapshot; when none comes, say so."""
         alive_at = time.monotonic()
         while not self._ended:
@@ -96,11 +86,11 @@ class _Service:
                 async with asyncio.timeout(FEED_LOST_S):
                     await self._news.wait()
             except TimeoutError:
-                await nodes.lose_feed()
+                await shown.lose_feed()
             self._news.clear()
             snapshot, self._snapshot = self._snapshot, None
             if snapshot is not None:
-                await nodes.show(snapshot)
+                await shown.show(snapshot)
             if time.monotonic() - alive_at >= ALIVE_S:
                 alive_at = time.monotonic()
                 channel.offer(Alive(), key="alive")

@@ -92,11 +92,15 @@ async def client_of(
     policy: str | None = "Basic256Sha256",
     password: str = PASSWORD,
     uri: str = CLIENT_URI,
+    says: str | None = None,
     **options: Any,
 ) -> AsyncGenerator[Client]:
-    """A connected client: encrypted with the test's certificate unless policy is None; anonymous without a name."""
+    """A connected client: encrypted with the test's certificate unless policy is None; anonymous without a name.
+
+    uri: of the certificate; says: what the client calls itself, where that differs.
+    """
     client = Client(endpoint, **options)
-    client.application_uri = uri
+    client.application_uri = says or uri
     if policy is not None:
         with tempfile.TemporaryDirectory() as folder:
             files = [Path(folder) / name for name in ("cert.der", "key.pem")]

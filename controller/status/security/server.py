@@ -54,6 +54,8 @@ class GuardedInternalServer(InternalServer):
         super().__init__(user_manager=ProvenUsers())  # pyright: ignore[reportArgumentType]
         self.unsecured, self.limits = settings.unsecured, settings.limits
         self.rights = Rights()
+        self.historic: frozenset[ua.NodeId] = frozenset()
+        """Nodes with a history."""
         self.pki = Pki(settings.pki)
         self.audit = Audit(note, time.monotonic)
         self.logins = Logins(UsersFile(settings.users), settings.anonymous, self.audit)

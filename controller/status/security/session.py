@@ -75,10 +75,18 @@ class GuardedSession(InternalSession):
         return [next(written) if ok else ua.StatusCode(ua.UInt32(_DENIED)) for ok in may]
 
     async def history_read(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:
-        """Past values."""
+        """Past values of the nodes that have some."""
         self.require_reader()
         _at_most(params.NodesToRead, limits.NODES_PER_HISTORY)
-        return await super().history_read(params)
+        raw, results = isinstance(params.HistoryReadDetails, ua.ReadRawModifiedDetails), list[ua.HistoryReadResult]()
+        for wanted in params.NodesToRead:
+            if not raw or wanted.NodeId not in self.iserver.historic:
+                code = ua.StatusCode(ua.UInt32(StatusCodes.BadHistoryOperationUnsupported))
+                results.append(ua.HistoryReadResult(StatusCode=code))
+                continue
+            one = ua.HistoryReadParameters(params.HistoryReadDetails, NodesToRead=[wanted])
+            results += await super().history_read(one)
+        return results
 
     async def browse(self, params: ua.BrowseParameters) -> list[ua.BrowseResult]:
         """What lies around nodes."""
