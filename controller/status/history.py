@@ -1,7 +1,7 @@
 """The last 24 hours of counters, latencies and scores, for HistoryRead: a ring of samples in one file of fixed size.
 
-One sample in SAMPLE_S for each historic node: 8,640 samples × 8 bytes × (nodes + 1), with the nodes of today 2.4 MB, as a
-memory-mapped file that outlives the status process. What is older, and every single part, stands in the journal.
+One sample in SAMPLE_S for each historic node: 8,640 samples × 8 bytes × (nodes + 1), with the nodes of today 2.4 MB,
+as a memory-mapped file that outlives the status process. What is older, and every single part, stands in the journal.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NEVER = datetime(1601, 1, 1, tzinfo=UTC)
 
 
 class Ring:
-    """Samples of all historic nodes by time. path: the file; None: memory only. A file of another layout starts anew."""
+    """Samples of all historic nodes by time. path: the file; None: memory only. Another layout starts anew."""
 
     def __init__(self, path: Path | None, columns: int, layout: str, samples: int = SAMPLES) -> None:
         self._samples = samples
@@ -60,10 +60,11 @@ class Ring:
         return np.zeros(count)
 
     def append(self, at: float, values: list[float]) -> None:
-        """One sample; the oldest gives way. at: Unix seconds; one that is not later than the last is left out."""
+        """One sample; the oldest gives way. at: Unix seconds. A clock that was set back starts the ring anew: times in
+        it only rise."""
         index = int(self._head[1])
-        if at <= self._cells[0, (index - 1) % self._samples]:
-            return
+        if index and at <= self._cells[0, (index - 1) % self._samples]:
+            index = 0
         place = index % self._samples
         self._cells[1:, place] = values
         self._cells[0, place] = at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections import deque
@@ -90,6 +91,8 @@ class Conditions:
             self._by_id[condition.id] = self._by_id[condition.child("ShelvingState")] = condition
             self._fill(condition)
             await self._show(condition)
+            # A tenth of a second each: clients that are there already come in between.
+            await asyncio.sleep(0)
         await self._link()
 
     async def look(self, snapshot: StationSnapshot | None) -> None:
@@ -212,16 +215,6 @@ class Conditions:
             return None, "", StatusCodes.BadInvalidArgument
         return condition, text or "", StatusCodes.Good
 
-    async def _refresh(self, _parent: ua.NodeId, *given: ua.Variant) -> Any:
-        service = self._server.iserver.subscription_service
-        number = given[0].Value if given else None
-        subscription = service.subscriptions.get(number) if isinstance(number, int) else None
-        person = CALLER.get()
-        owner = self._server.iserver.session_of(subscription.session_id) if subscription else None
-        if owner is None or owner.person is not person:
-            return _code(StatusCodes.BadSubscriptionIdInvalid)
-        return await service.condition_refresh(_parent, *given)
-
     # --- nodes ----------------------------------------------------------------------------------------------------
 
     async def _link(self) -> None:
@@ -235,8 +228,6 @@ class Conditions:
             ObjectIds.ShelvedStateMachineType_Unshelve: self._unshelve,
             ObjectIds.ShelvedStateMachineType_OneShotShelve: self._shelve_once,
             ObjectIds.ShelvedStateMachineType_TimedShelve: self._shelve_for,
-            ObjectIds.ConditionType_ConditionRefresh: self._refresh,
-            ObjectIds.ConditionType_ConditionRefresh2: self._refresh,
         }
         rights, inner = self._server.iserver.rights, self._server.iserver.isession
         for number, serve in work.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
@@ -22,7 +23,7 @@ from controller.status.security.caller import Person
 _log = logging.getLogger("controller.status.audit")
 
 PLENTY, PERIOD_S = 20, 10.0
-"""Refusals in each period that go into the journal; those beyond are counted, so that nobody can fill the disk."""
+"""Refusals of one kind in each period that go into the journal; those beyond are counted: nobody can fill the disk."""
 
 
 class Act(Enum):
@@ -55,8 +56,8 @@ class Audit:
         self._note, self._clock = note, clock
         self._events: dict[Act, Any] = {}
         self._iserver: InternalServer | None = None
-        self._period = -1
-        self._refused = self._withheld = 0
+        self._period, self._refused = -1, Counter[Act]()
+        self._withheld = 0
 
     async def build(self, iserver: InternalServer) -> None:
         """Make the events; after the standard address space was loaded."""
@@ -65,13 +66,14 @@ class Audit:
             event = await get_event_obj_from_type_node(Node(iserver.isession, ua.NodeId(ua.Int32(kind))))
             event.emitting_node = event.SourceNode = ua.NodeId(ua.Int32(ObjectIds.Server))
             event.SourceName = "Server"
+            event.data_types["ActionTimeStamp"] = ua.VariantType.DateTime
             event.Severity = ua.UInt16(_SEVERITY[act in _GOOD])
             self._events[act] = event
 
     async def tell(self, act: Act, person: Person, what: str) -> None:
         """One entry. what: the method, the reason, the thumbprint; printable."""
         who = person.name or "anonymous"
-        if act in _GOOD or self._within_plenty():
+        if act in _GOOD or self._within_plenty(act):
             detail = {"act": act.value, "what": what[:200], "address": person.address}
             if self._withheld:
                 detail["withheld"] = str(self._withheld)
@@ -98,16 +100,17 @@ class Audit:
             for session in iserver._external_sessions.values()  # pyright: ignore[reportPrivateUsage]
             if isinstance(session.user, Person) and session.user.roles & AUDITORS
         }
-        for subscription in tuple(iserver.subscription_service.subscriptions.values()):
+        for number, subscription in tuple(iserver.subscription_service.subscriptions.items()):
             if subscription.session_id in listeners:
-                await subscription.monitored_item_srv.trigger_event(event)
+                await iserver.subscription_service.trigger_event(event, number)
 
-    def _within_plenty(self) -> bool:
+    def _within_plenty(self, act: Act) -> bool:
+        """Each kind by itself: a flood of one must not hide another."""
         period = int(self._clock() / PERIOD_S)
         if period != self._period:
-            self._period, self._refused = period, 0
-        self._refused += 1
-        return self._refused <= PLENTY
+            self._period, self._refused = period, Counter()
+        self._refused[act] += 1
+        return self._refused[act] <= PLENTY
 
 
 def _fresh_id() -> bytes:

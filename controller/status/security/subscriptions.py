@@ -14,6 +14,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
 from controller.status.security import limits
+from controller.status.security.caller import CALLER
 
 _log = logging.getLogger("controller.status.subscriptions")
 _NUMBERS = frozenset(
@@ -52,6 +53,16 @@ class GuardedSubscriptions(SubscriptionService):
                 await subscription.monitored_item_srv.trigger_event(event)
             except Exception as error:  # noqa: BLE001 - whatever a client's filter trips over is that client's affair
                 _log.warning("subscription %s lost an event: %r", number, error)
+
+    async def condition_refresh(self, parent: ua.NodeId, *given: ua.Variant) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Tell the caller's subscription of all conditions that matter; one of somebody else does not exist for it."""
+        number = given[0].Value if given else None
+        subscription = self.subscriptions.get(number) if isinstance(number, int) else None
+        server: Any = self.iserver
+        owner = server.session_of(subscription.session_id) if subscription is not None else None
+        if owner is None or owner.person is not CALLER.get():
+            return ua.StatusCode(ua.UInt32(StatusCodes.BadSubscriptionIdInvalid))
+        return await super().condition_refresh(parent, *given)  # pyright: ignore[reportArgumentType]
 
 
 def interval_ms(asked: float) -> float:
