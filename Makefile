@@ -7,7 +7,7 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 TRAIN := $(VENV)/.train
 
-.PHONY: demo test check bench soak real model docs clean
+.PHONY: demo test check bench soak hostile real model docs clean
 
 demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status server
 	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
@@ -27,6 +27,9 @@ bench: $(DEV)  ## ratios against bare loops, side by side in one run
 
 soak: $(DEV)  ## 3,000 parts at 600 parts/min alone and with ten clients, and 200 kills
 	$(PY) -m pytest -m slow -s
+
+hostile: $(DEV)  ## hostile status clients: 100,000 odd packets, and the line at 600 parts/min with and without them
+	$(PY) -m pytest -m slow -s tests/integration/test_status_hostile.py
 
 real: $(TRAIN)  ## a model from real images, and the line on their test split
 	$(PY) -m controller.sim.real_demo --data ../shared/data/magnetic_tile --out build/real --json build/real/report.json

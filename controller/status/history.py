@@ -94,7 +94,7 @@ class History(HistoryStorageInterface):
         server.iserver.historic = frozenset(self._columns)
         for number in self._columns:
             node = server.get_node(number)
-            await node.write_attribute(AttributeIds.Historizing, ua.DataValue(True))
+            await node.write_attribute(AttributeIds.Historizing, ua.DataValue(ua.Variant(True)))
             await node.set_attr_bit(AttributeIds.AccessLevel, ua.AccessLevel.HistoryRead)
             await node.set_attr_bit(AttributeIds.UserAccessLevel, ua.AccessLevel.HistoryRead)
 
@@ -146,7 +146,9 @@ class History(HistoryStorageInterface):
     async def save_event(self, event: Any) -> None:
         """Not used."""
 
-    async def read_event_history(self, *_given: Any) -> tuple[list[Any], datetime | None]:
+    async def read_event_history(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, *_given: Any
+    ) -> tuple[list[Any], datetime | None]:
         """None are kept here."""
         return [], None
 
@@ -160,6 +162,6 @@ def _given(moment: datetime | None) -> float | None:
 
 
 def _value(kind: Kind, at: np.float64, value: np.float64) -> ua.DataValue:
-    moment = datetime.fromtimestamp(float(at), UTC)
+    moment = ua.DateTime.fromtimestamp(float(at), UTC)
     held = int(value) if kind in (Kind.INT32, Kind.INT64) else float(value)
     return ua.DataValue(ua.Variant(held, ua.VariantType[kind.value]), SourceTimestamp=moment, ServerTimestamp=moment)

@@ -39,7 +39,7 @@ class StationServer:
         await self.server.start()
 
     async def build_alarms(self) -> None:
-        """Add the alarms. After the start: their 800 nodes take a second that no client has to wait for."""
+        """Add the alarms. After the start: no client has to wait for their 900 nodes."""
         await self.conditions.build()
         self._alarms_built = True
 

@@ -22,7 +22,8 @@ def snapshot(**changes: Any) -> StationSnapshot:
     empties: dict[type, Any] = {str: "", int: 0, bool: False, float: 0.0}
     values: dict[str, Any] = {f.name: empties.get(f.type) for f in msgspec.structs.fields(StationSnapshot)}
     values |= {"state": "running_shadow", "online": True, "ready": True, "mode": 1, "mode_requested": 1}
-    return StationSnapshot(**(values | {"last_parts": [], "latencies": {}, "reports": []} | changes))
+    values |= {"last_parts": [], "latencies": {}, "reports": []}
+    return StationSnapshot(**(values | changes))
 
 
 def part(seq: int, verdict: str = "OK", score: float = 0.0) -> PartSummary:

@@ -21,7 +21,7 @@ from controller.status.history import HISTORIC
 from tests.integration.status_access import client_of
 from tests.integration.status_server import Served, report, served, snapshot
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 TIMEOUT_S = 15.0
 
 

@@ -38,7 +38,7 @@ from tests.integration.status_server import Served, served
 
 NOT_TRUSTED = "urn:linegate:test:stranger"
 SESSIONS = limits.KEPT_FOR_PEOPLE + 4
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

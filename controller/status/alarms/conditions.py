@@ -19,6 +19,7 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
 from controller.status.address_space import NAMESPACE_INDEX, node_id
+from controller.status.alarms.copying import copy_instance
 from controller.status.alarms.machine import Act, ActRefused, AlarmState, Shelving, step
 from controller.status.alarms.table import ALARMS, Alarm
 from controller.status.alarms.watch import Watch
@@ -85,13 +86,18 @@ class Conditions:
         model.add_property("NodeId", None, ua.VariantType.NodeId)
         model.add_property("ShelvingState/CurrentState", None, ua.VariantType.LocalizedText)
         model.add_property("ShelvingState/CurrentState/Id", None, ua.VariantType.NodeId)
+        first = Condition(ALARMS[0], None)
+        await self._add(folder, kind, first)
         for alarm in ALARMS:
             condition = Condition(alarm, deepcopy(model))
-            await self._add(folder, kind, condition)
+            if condition.id != first.id:
+                copy_instance(server.iserver.aspace, folder.nodeid, first.id, condition.id)
+            longest = ua.Variant(float(alarm.shelf_min * 60_000), ua.VariantType.Double)
+            await server.write_attribute_value(condition.child("MaxTimeShelved"), ua.DataValue(longest))
             self._by_id[condition.id] = self._by_id[condition.child("ShelvingState")] = condition
             self._fill(condition)
             await self._show(condition)
-            # A tenth of a second each: clients that are there already come in between.
+            # Clients that are there already come in between.
             await asyncio.sleep(0)
         await self._link()
 
@@ -253,8 +259,7 @@ class Conditions:
         await instantiate(
             node, shelved, condition.child("ShelvingState"), "0:ShelvingState", instantiate_optional=False
         )
-        longest = ua.Variant(float(alarm.shelf_min * 60_000), ua.VariantType.Double)
-        await node.add_property(condition.child("MaxTimeShelved"), "0:MaxTimeShelved", longest)
+        await node.add_property(condition.child("MaxTimeShelved"), "0:MaxTimeShelved", 0.0)
         confirm = self._server.get_node(ua.NodeId(ua.Int32(ObjectIds.AcknowledgeableConditionType_Confirm)))
         await node.add_reference(confirm, ObjectIds.HasComponent)
 

@@ -63,7 +63,7 @@ class Audit:
         """Make the events; after the standard address space was loaded."""
         self._iserver = iserver
         for act, kind in _EVENT_TYPES.items():
-            event = await get_event_obj_from_type_node(Node(iserver.isession, ua.NodeId(ua.Int32(kind))))
+            event: Any = await get_event_obj_from_type_node(Node(iserver.isession, ua.NodeId(ua.Int32(kind))))
             event.emitting_node = event.SourceNode = ua.NodeId(ua.Int32(ObjectIds.Server))
             event.SourceName = "Server"
             event.data_types["ActionTimeStamp"] = ua.VariantType.DateTime
