@@ -9,7 +9,7 @@ import random
 import signal
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
@@ -19,18 +19,29 @@ from urllib.parse import urlparse
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.common.connection import SecureConnection, TransportLimits
+from asyncua.common.utils import Buffer
 from asyncua.crypto.security_policies import SecurityPolicyNone
-from asyncua.ua.ua_binary import header_from_binary, struct_from_binary, struct_to_binary, uatcp_to_binary
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.ua_binary import (
+    header_from_binary,
+    nodeid_from_binary,
+    struct_from_binary,
+    struct_to_binary,
+    uatcp_to_binary,
+)
 
 from controller.sim.status_view import quieten
 from controller.status.address_space import NODES, node_id
 
 CLIENTS, ITEMS, INTERVAL_MS = 20, 50, 100
+# The library's constants are bytes; its signatures say otherwise.
+_HELLO: Any = ua.MessageType.Hello
+_OPEN: Any = ua.MessageType.SecureOpen
 Attack = Callable[[str, Event, Any], None]
 
 
 @contextmanager
-def attackers(endpoint: str, packets: int) -> Iterator[Synchronized[int]]:
+def attackers(endpoint: str, packets: int) -> Generator[Synchronized[int]]:
     """All attacks at once; yields how many packets the fuzzer has sent so far."""
     context = multiprocessing.get_context("spawn")
     stop, sent = context.Event(), context.Value("q", 0)
@@ -99,7 +110,7 @@ def never_reader(endpoint: str, stop: Event, _: Any) -> None:
             read = ua.ReadRequest()
             read.RequestHeader.AuthenticationToken = token
             read.Parameters.NodesToRead = [
-                ua.ReadValueId(ua.NodeId.from_string(node_id(n.name)), ua.IntegerId(ua.AttributeIds.Description))
+                ua.ReadValueId(ua.NodeId.from_string(node_id(n.name)), ua.IntegerId(AttributeIds.Description))
                 for n in NODES
             ]
             wire.settimeout(1.0)
@@ -183,7 +194,7 @@ def _connected(endpoint: str) -> socket.socket:
 
 
 @contextmanager
-def opened(endpoint: str) -> Iterator[tuple[socket.socket, SecureConnection]]:
+def opened(endpoint: str) -> Generator[tuple[socket.socket, SecureConnection]]:
     """A channel without encryption, as long as the block lasts."""
     wire, connection = _open(endpoint)
     try:
@@ -195,14 +206,14 @@ def opened(endpoint: str) -> Iterator[tuple[socket.socket, SecureConnection]]:
 def _open(endpoint: str) -> tuple[socket.socket, SecureConnection]:
     wire = _connected(endpoint)
     try:
-        wire.sendall(uatcp_to_binary(ua.MessageType.Hello, _hello(endpoint)))
+        wire.sendall(uatcp_to_binary(_HELLO, _hello(endpoint)))
         _packet(wire)
         connection = SecureConnection(SecurityPolicyNone(), TransportLimits())
-        wire.sendall(connection.message_to_binary(struct_to_binary(_open_request()), ua.MessageType.SecureOpen))
+        wire.sendall(connection.message_to_binary(struct_to_binary(_open_request()), _OPEN))
         header, body = _packet(wire)
         message = connection.receive_from_header_and_body(header, body)
         answer_body = message.body()
-        ua.ua_binary.nodeid_from_binary(answer_body)
+        nodeid_from_binary(answer_body)
         answer = _decoded(ua.OpenSecureChannelResponse, answer_body)
         connection.set_channel(answer.Parameters, ua.SecurityTokenRequestType.Issue, b"")
     except BaseException:
@@ -222,14 +233,14 @@ def _asked(wire: socket.socket, connection: SecureConnection, request: Any, kind
     wire.sendall(connection.message_to_binary(struct_to_binary(request)))
     header, body = _packet(wire)
     answer_body = connection.receive_from_header_and_body(header, body).body()
-    ua.ua_binary.nodeid_from_binary(answer_body)
+    nodeid_from_binary(answer_body)
     return _decoded(kind, answer_body)
 
 
 def _packet(wire: socket.socket) -> tuple[Any, Any]:
     head = _exactly(wire, 8)
     whole = head + _exactly(wire, struct.unpack("<I", head[4:])[0] - 8)
-    body = ua.utils.Buffer(whole)
+    body = Buffer(whole)
     return header_from_binary(body), body
 
 
@@ -245,7 +256,7 @@ def _exactly(wire: socket.socket, count: int) -> bytes:
 
 def _hello(endpoint: str) -> ua.Hello:
     hello = ua.Hello()
-    hello.EndpointUrl = endpoint
+    hello.EndpointUrl = ua.String(endpoint)
     hello.ReceiveBufferSize = hello.SendBufferSize = ua.UInt32(65_535)
     return hello
 
@@ -278,7 +289,7 @@ _BODIES = tuple(
     )
 )
 _SEEDS = (
-    uatcp_to_binary(ua.MessageType.Hello, _hello("opc.tcp://127.0.0.1:4840")),
-    _channel().message_to_binary(struct_to_binary(_open_request()), ua.MessageType.SecureOpen),
+    uatcp_to_binary(_HELLO, _hello("opc.tcp://127.0.0.1:4840")),
+    _channel().message_to_binary(struct_to_binary(_open_request()), _OPEN),
     *(_channel().message_to_binary(body) for body in _BODIES),
 )

@@ -51,7 +51,7 @@ class Ear:
 
 async def listen(client: Client, ear: Ear) -> Any:
     subscription: Any = await client.create_subscription(20, ear)
-    await subscription.subscribe_events(client.nodes.server, ua.ObjectIds.OffNormalAlarmType)
+    await subscription.subscribe_events(client.nodes.server, ObjectIds.OffNormalAlarmType)
     return subscription
 
 

@@ -330,7 +330,7 @@ async def test_engineers_hear_of_refusals_and_observers_do_not(server: Served) -
     ):
         for name, client in (("emil", engineer), ("oskar", observer)):
             subscription: Any = await client.create_subscription(20, Listener(name))
-            await subscription.subscribe_events(client.nodes.server, ua.ObjectIds.AuditEventType)
+            await subscription.subscribe_events(client.nodes.server, ObjectIds.AuditEventType)
         code = await status_of_call(observer, method_id("Station"), method_id("Station.ResetFailsafe"), "")
         assert code == StatusCodes.BadUserAccessDenied
         async with asyncio.timeout(10):
