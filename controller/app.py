@@ -15,9 +15,8 @@ from typing import assert_never
 from loguru import logger
 
 from controller.clock import SystemClock
-from controller.config import CameraConfig, FolderCameraConfig, SimCameraConfig, StationConfig
+from controller.config import CameraConfig, FolderCameraConfig, GenicamCameraConfig, SimCameraConfig, StationConfig
 from controller.drivers.camera.folder import FolderCamera
-from controller.drivers.plc.opcua import OpcUaPlc, OpcUaPlcSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
 from controller.drivers.record.latch import FileLatch
@@ -26,7 +25,8 @@ from controller.exit_codes import CONFIG_ERROR, RESTART
 from controller.lane_watch import LaneWatch
 from controller.logs import set_up_logs
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
-from controller.ports import Camera, PlcLink
+from controller.plc_links import plc_link
+from controller.ports import Camera
 from controller.priority import raise_process, raise_thread
 from controller.recipe_book import FolderRecipeBook
 from controller.recipes import LoadedRecipe
@@ -76,7 +76,7 @@ class StationProcess:
         self._recipes = FolderRecipeBook(config)
         priority = config.station.process_priority
         self._lane = InferenceLane(on_start=partial(raise_thread, priority))
-        self._cameras = {camera.name: _camera(camera) for camera in config.cameras}
+        self._cameras = {camera.name: open_camera(camera) for camera in config.cameras}
         self._journal = SqliteJournal(
             config.journal_path,
             self._committed,
@@ -111,7 +111,7 @@ class StationProcess:
                 asyncio.to_thread(self._open_records),
                 asyncio.to_thread(self._recipes.load, 0, self._config.station.initial_recipe),
             )
-            duty = PlcDuty(self._runtime, _link(self._config), _timing(self._config), Sessions(start_number))
+            duty = PlcDuty(self._runtime, plc_link(self._config), _timing(self._config), Sessions(start_number))
             self._duty = duty
             await self._serve(duty, recipe)
         finally:
@@ -260,7 +260,8 @@ def _initial(config: StationConfig, latch: FileLatch, now: Ns) -> Station:
     )
 
 
-def _camera(config: CameraConfig) -> Camera:
+def open_camera(config: CameraConfig) -> Camera:
+    """The camera that a section of station.toml describes, not opened yet."""
     match config:
         case FolderCameraConfig():
             return FolderCamera(
@@ -272,26 +273,32 @@ def _camera(config: CameraConfig) -> Camera:
                 seed=config.seed,
                 colour=config.colour,
             )
+        case GenicamCameraConfig():
+            return _genicam(config)
         case SimCameraConfig():
             return SimCamera(config.belt, config.exposure_us, name=config.name)
         case _:
             assert_never(config)
 
 
-def _link(config: StationConfig) -> PlcLink:
-    plc = config.plc
-    return OpcUaPlc(
-        OpcUaPlcSettings(
-            endpoint=plc.endpoint,
-            depth=plc.depth,
-            pattern=plc.tags.pattern,
-            overrides=plc.tags.overrides,
-            trigger=plc.trigger,
-            poll_ms=plc.poll_ms,
-            publishing_ms=plc.publishing_ms,
-            request_timeout_ms=plc.request_timeout_ms,
-            part_id=plc.part_id,
-            modulus=plc.sequence_modulus,
+def _genicam(config: GenicamCameraConfig) -> Camera:
+    try:
+        from controller.drivers.camera.genicam import GenicamCamera
+        from controller.drivers.camera.genicam_messages import GenicamSettings
+    except ImportError as error:
+        cure = f"needs the extra genicam: pip install linegate[genicam] ({error})"
+        raise ConfigError("station.toml", f"cameras.{config.name}.kind", config.kind, cure) from error
+    return GenicamCamera(
+        GenicamSettings(
+            name=config.name,
+            producer=str(config.producer),
+            device=config.device,
+            acquisition=config.acquisition,
+            trigger_source=config.trigger_source,
+            features=dict(config.features),
+            buffers=config.buffers,
+            pool=config.pool_frames,
+            largest=round(config.largest_mb * 1_000_000),
         )
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from controller import cli_parts, cli_trust, cli_users
+from controller import cli_camera, cli_parts, cli_plc, cli_trust, cli_users
 
 _EXIT = "exit codes: 0 done, 2 configuration is wrong"
 
@@ -33,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     cli_parts.add_parser(commands)
     cli_trust.add_parser(commands)
     cli_users.add_parser(commands)
+    cli_camera.add_parser(commands)
+    cli_plc.add_parser(commands)
     return parser
 
 
@@ -73,6 +75,9 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo.add_argument("--seed", type=int, default=1, help="of parts and jitter (default 1)")
     demo.add_argument("--jitter-ms", type=float, default=5.0, help="of the parts' arrival (default 5)")
     demo.add_argument("--mode", choices=("SHADOW", "ALERT", "AUTO_REJECT"), default="AUTO_REJECT")
+    demo.add_argument("--protocol", choices=("opcua", "ethernet-ip", "modbus"), default="opcua", help="of the PLC")
+    demo.add_argument("--profile", choices=("sequence", "four-phase"), default="sequence", help="of the handshake")
+    demo.add_argument("--camera", choices=("sim", "gentl"), default="sim", help="gentl: through harvesters")
     demo.add_argument("--status-clients", type=int, default=0, metavar="N", help="OPC UA readers of the status")
     demo.add_argument("--json", metavar="FILE", help="write the figures there, - for standard output")
     demo.add_argument("--keep", metavar="DIR", help="keep configuration, journal and images there")

@@ -8,18 +8,15 @@ import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar, get_args
-from urllib.parse import urlparse
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from controller.endpoints import POLICIES, is_loopback
+from controller.config_plc import PlcConfig
+from controller.config_status import StatusSection
 from controller.errors import ConfigError, ControllerError
+from controller.strict import Count, Located, Name, Strict
 from statemachines.vocabulary import MS, Fallback, Ns, Policy, RecipeFacts
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
-Milliseconds = Annotated[float, Field(gt=0, le=60_000, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 
 
 class ConfigErrors(ControllerError):
@@ -30,26 +27,10 @@ class ConfigErrors(ControllerError):
         self.problems = problems
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Located(_Strict):
-    """Paths in it are relative to the file that they stand in."""
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _resolve(cls, value: object, info: ValidationInfo) -> object:
-        folder = (info.context or {}).get("folder")
-        if isinstance(value, Path) and isinstance(folder, Path):
-            return (folder / value).resolve()
-        return value
-
-
 # --- station.toml ---------------------------------------------------------------------------------------------
 
 
-class StationSection(_Located):
+class StationSection(Located):
     """[station]: who it is, where its files are, how it starts."""
 
     name: Name
@@ -62,61 +43,7 @@ class StationSection(_Located):
     process_priority: Literal["normal", "high", "realtime"] = "normal"
 
 
-class TagsSection(_Strict):
-    """[plc.tags]: where each tag of the contract lies."""
-
-    pattern: str = "ns=2;s=Linegate.{tag}"
-    overrides: dict[str, str] = {}
-
-    @field_validator("pattern")
-    @classmethod
-    def _has_tag(cls, value: str) -> str:
-        if "{tag}" not in value:
-            raise ValueError("must contain {tag}, which stands for the tag's name")
-        return value
-
-
-class OpcUaPlcConfig(_Strict):
-    """[plc] kind = "opcua"."""
-
-    kind: Literal["opcua"]
-    endpoint: Annotated[str, Field(pattern=r"^opc\.tcp://[^\s/]+(/\S*)?$")]
-    trigger: Literal["poll", "subscribe"] = "poll"
-    poll_ms: Annotated[float, Field(ge=0.5, le=100, allow_inf_nan=False)] = 2.0
-    publishing_ms: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 10.0
-    request_timeout_ms: Annotated[float, Field(ge=5, le=10_000, allow_inf_nan=False)] = 200.0
-    connect_timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 2000
-    reconnect_ms: Annotated[int, Field(ge=10, le=60_000)] = 250
-    depth: Literal[2, 4, 8, 16, 32, 64] = 8
-    max_in_flight: Annotated[int, Field(ge=1, le=63)] = 7
-    plc_lost_ms: Annotated[int, Field(ge=50, le=10_000)] = 500
-    heartbeat_ms: Annotated[int, Field(ge=10, le=1000)] = 100
-    sequence_modulus: Annotated[int, Field(ge=128, le=2**30)] = 2**30
-    fault_reset_from_plc: bool = False
-    part_id: Literal["int", "string"] = "int"
-    tags: TagsSection = TagsSection()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_in_flight(cls, content: Any) -> Any:
-        if isinstance(content, dict) and "max_in_flight" not in content and isinstance(content.get("depth"), int):
-            return {**content, "max_in_flight": content["depth"] - 1}
-        return content
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.max_in_flight > self.depth - 1:
-            raise ValueError(
-                f"max_in_flight must be at most depth - 1 = {self.depth - 1}: slot n + 1 may be half written"
-            )
-        if self.sequence_modulus % self.depth:
-            raise ValueError("sequence_modulus must be a multiple of depth, so that slots stay in order when it wraps")
-        if self.plc_lost_ms < 2 * self.request_timeout_ms:
-            raise ValueError("plc_lost_ms must be at least twice request_timeout_ms: one slow read is not a lost PLC")
-        return self
-
-
-class FolderCameraConfig(_Located):
+class FolderCameraConfig(Located):
     """[[cameras]] kind = "folder": images from a folder, one a trigger."""
 
     kind: Literal["folder"]
@@ -129,7 +56,7 @@ class FolderCameraConfig(_Located):
     colour: Literal["grey", "rgb"] = "grey"
 
 
-class SimCameraConfig(_Strict):
+class SimCameraConfig(Strict):
     """[[cameras]] kind = "sim": the camera above a simulated belt."""
 
     kind: Literal["sim"]
@@ -138,11 +65,35 @@ class SimCameraConfig(_Strict):
     exposure_us: Annotated[float, Field(ge=1, le=100_000, allow_inf_nan=False)] = 200.0
 
 
-CameraConfig = FolderCameraConfig | SimCameraConfig
-PlcConfig = OpcUaPlcConfig
+class GenicamCameraConfig(Located):
+    """[[cameras]] kind = "genicam": a camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress, …).
+
+    device: serial number or user-defined name. features: SFNC names, set in this order and read back.
+    """
+
+    kind: Literal["genicam"]
+    name: Name
+    producer: Path
+    device: str = ""
+    acquisition: Literal["software", "hardware", "free_running"] = "software"
+    trigger_source: str = "Line0"
+    features: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    buffers: Annotated[int, Field(ge=2, le=64)] = 8
+    pool_frames: Annotated[int, Field(ge=4, le=500)] = 48
+    largest_mb: Annotated[float, Field(gt=0, le=200, allow_inf_nan=False)] = 8.0
+
+    @field_validator("producer")
+    @classmethod
+    def _is_a_producer(cls, value: Path) -> Path:
+        if value.suffix != ".cti":
+            raise ValueError("is no GenTL producer: name the vendor's .cti file, see GENICAM_GENTL64_PATH")
+        return value
 
 
-class InferenceSection(_Strict):
+CameraConfig = FolderCameraConfig | SimCameraConfig | GenicamCameraConfig
+
+
+class InferenceSection(Strict):
     """[inference]: how models run."""
 
     threads: Annotated[int, Field(ge=1, le=64)] = 1
@@ -153,14 +104,14 @@ class InferenceSection(_Strict):
     trusted_keys: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
 
 
-class JournalSection(_Strict):
+class JournalSection(Strict):
     """[journal]."""
 
     fsync_ms: Annotated[int, Field(ge=10, le=10_000)] = 100
     queue_rows: Annotated[int, Field(ge=100, le=1_000_000)] = 20_000
 
 
-class ImagesSection(_Strict):
+class ImagesSection(Strict):
     """[images]: what is kept of the pictures."""
 
     budget_mb: Annotated[int, Field(ge=1)] = 2000
@@ -170,69 +121,20 @@ class ImagesSection(_Strict):
     queue_frames: Annotated[int, Field(ge=1, le=1000)] = 32
 
 
-class StatusLimitsSection(_Strict):
-    """[status.limits]: what clients can make the status process hold."""
-
-    sessions: Annotated[int, Field(ge=2, le=500)] = 50
-    subscriptions_per_session: Annotated[int, Field(ge=1, le=100)] = 10
-    items_per_subscription: Annotated[int, Field(ge=1, le=10_000)] = 1000
-
-
-class StatusSection(_Located):
-    """[status]: the OPC UA status server, encrypted unless this computer's own clients are let in without."""
-
-    enabled: bool = True
-    endpoint: Annotated[str, Field(pattern=r"^opc\.tcp://[^\s/]+:\d+(/\S*)?$")] = "opc.tcp://127.0.0.1:4850/linegate"
-    snapshot_ms: Annotated[int, Field(ge=20, le=5000)] = 100
-    policies: tuple[Literal["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"], ...] = POLICIES
-    pki_dir: Path | None = None
-    certificate: Path | None = None
-    private_key: Path | None = None
-    users_file: Path | None = None
-    anonymous: Literal["off", "read"] = "off"
-    allow_unsecured_loopback: bool = False
-    limits: StatusLimitsSection = StatusLimitsSection()
-
-    @field_validator("private_key", mode="after")
-    @classmethod
-    def _pair(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if (value is None) != (info.data.get("certificate") is None):
-            raise ValueError("certificate and private_key belong together: give both, or none")
-        return value
-
-    @field_validator("allow_unsecured_loopback", mode="after")
-    @classmethod
-    def _stays_here(cls, value: bool, info: ValidationInfo) -> bool:
-        host = urlparse(info.data.get("endpoint", "")).hostname or ""
-        if value and not is_loopback(host):
-            raise ValueError(
-                f"{host} can be reached from elsewhere: remove this key, or bind the endpoint to 127.0.0.1"
-            )
-        return value
-
-    @model_validator(mode="after")
-    def _reachable(self) -> Self:
-        if not self.policies and not self.allow_unsecured_loopback:
-            raise ValueError(f"policies must name at least one of {', '.join(POLICIES)}")
-        if self.certificate is not None and self.private_key is None:
-            raise ValueError("certificate and private_key belong together: give both, or none")
-        return self
-
-
-class WatchdogSection(_Strict):
+class WatchdogSection(Strict):
     """[watchdog]."""
 
     loop_hang_s: Annotated[float, Field(ge=0.2, le=60, allow_inf_nan=False)] = 2.0
 
 
-class LogsSection(_Strict):
+class LogsSection(Strict):
     """[logs]."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
 
 
-class StationConfig(_Strict):
+class StationConfig(Strict):
     """A whole station.toml."""
 
     schema_: Literal[1] = Field(alias="schema")
@@ -282,7 +184,7 @@ class StationConfig(_Strict):
 # --- recipe.toml ----------------------------------------------------------------------------------------------
 
 
-class ImageSection(_Strict):
+class ImageSection(Strict):
     """[views.image]: what a usable frame looks like; outside of it a part is NO_DECISION, image quality."""
 
     darkest: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] = 0.0
@@ -296,7 +198,7 @@ class ImageSection(_Strict):
         return self
 
 
-class ViewSection(_Strict):
+class ViewSection(Strict):
     """[[views]]: one camera angle of the product."""
 
     name: Name
@@ -314,7 +216,7 @@ class ViewSection(_Strict):
         return value
 
 
-class RecipeConfig(_Strict):
+class RecipeConfig(Strict):
     """A whole recipe.toml."""
 
     schema_: Literal[1] = Field(alias="schema")
@@ -410,11 +312,16 @@ def _refuse(path: Path, key: str, value: object, cure: str) -> NoReturn:
 
 
 def _explain(path: Path, model: type[BaseModel], detail: ErrorDetails) -> ConfigError:
-    steps = [step for step in detail["loc"] if step not in ("folder", "sim") or isinstance(step, int)]
+    steps, known = _located(model, detail["loc"])
     key = ".".join(str(step) for step in steps) or "file"
     value: object = detail.get("input")
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        facts = detail.get("ctx", {})
+        kinds = facts.get("expected_tags")
+        return ConfigError(
+            str(path), f"{key}.kind", facts.get("tag"), f"must be one of {kinds}" if kinds else "is missing: add it"
+        )
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(model, steps[:-1])
         near = difflib.get_close_matches(str(steps[-1]), known, 1)
         hint = f"did you mean {near[0]}?" if near else f"known here are {', '.join(sorted(known))}"
         return ConfigError(str(path), key, value, f"is not a known key: {hint}")
@@ -427,18 +334,26 @@ def _explain(path: Path, model: type[BaseModel], detail: ErrorDetails) -> Config
     return ConfigError(str(path), key, value, cure)
 
 
-def _known_keys(model: type[BaseModel], steps: list[int | str]) -> list[str]:
-    """Names of the keys that belong where an unknown one stood."""
-    models: list[type[BaseModel]] = [model]
-    for step in steps:
-        if isinstance(step, int):
+def _located(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[int | str], list[str]]:
+    """The steps to a key, without the names that pydantic adds for members of a union, and the keys known there."""
+    steps: list[int | str] = []
+    here, models = [model], [model]
+    for step in location:
+        chosen = [m for m in models if len(models) > 1 and step in get_args(_kind(m))]
+        if chosen:
+            here = models = chosen
             continue
-        models = (
-            [m for known in models for m in _models_in(known.model_fields[step].annotation)]
-            if all(step in known.model_fields for known in models)
-            else models
-        )
-    return sorted({f.alias or name for known in models for name, f in known.model_fields.items()})
+        steps.append(step)
+        if isinstance(step, str):
+            here = models
+            below = [field.annotation for m in models for name, field in m.model_fields.items() if name == step]
+            models = [found for annotation in below for found in _models_in(annotation)] or models
+    return steps, sorted({f.alias or name for known in here for name, f in known.model_fields.items()})
+
+
+def _kind(model: type[BaseModel]) -> Any:
+    field = model.model_fields.get("kind")
+    return None if field is None else field.annotation
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

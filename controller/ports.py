@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from models.frame import Frame
 from statemachines.vocabulary import (
@@ -66,6 +66,41 @@ class PlcLink(Protocol):
 
     async def close(self) -> None:
         """Drop the connection. Never raises, never waits longer than a second."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TagReport:
+    """What a link found of one tag. kind, access: as the PLC's protocol calls them, empty where it does not say.
+
+    problem: why the station cannot use it; note: what could not be checked.
+    """
+
+    name: str
+    address: str
+    kind: str = ""
+    access: str = ""
+    problem: str = ""
+    note: str = ""
+
+
+@runtime_checkable
+class PlcTags(Protocol):
+    """A PLC link that also shows single tags, for a person at work on the PLC. The running station needs none of it."""
+
+    notices: tuple[str, ...]
+    """What keeps the present connection from working as it was asked for."""
+
+    async def survey(self, deadline: Ns) -> tuple[TagReport, ...]:
+        """Look at every tag, whatever is wrong with the others; writes nothing. Needs no connection."""
+        ...
+
+    async def read_tags(self, names: Sequence[str], deadline: Ns) -> Mapping[str, StatusValue | None]:
+        """Read tags by full name ("Result[3].Verdict"); None for one that is not there."""
+        ...
+
+    async def write_tags(self, values: Mapping[str, StatusValue], deadline: Ns) -> None:
+        """Write tags by full name in one request."""
         ...
 
 

@@ -44,6 +44,9 @@ class SupervisedChild(Generic[S]):
     on_health: called on the event loop with the name, NORMAL once the child's first message came, and MAINTENANCE
     with the reason whenever it died: a child has no part in any answer.
     silence_s: a child that says nothing for so long counts as hung and is killed; None: it may be silent.
+    starting_s: the same until its first message, where that may take longer; None: as silence_s.
+    pace_s: how long a message to the child may wait; None sends each at once, for a child on the way to an answer.
+    niceness: how far the child gives way to the deciding process.
     """
 
     def __init__(
@@ -56,10 +59,15 @@ class SupervisedChild(Generic[S]):
         *,
         protocol: Protocol,
         silence_s: float | None = None,
+        starting_s: float | None = None,
+        pace_s: float | None = PACE_S,
+        niceness: int = 10,
     ) -> None:
         self._name, self._entry, self._settings, self._protocol = name, entry, settings, protocol
         self._on_message, self._on_health = on_message, on_health
-        self._silence_s = silence_s
+        self._silence_s, self._starting_s = silence_s, silence_s if starting_s is None else starting_s
+        self._pace_s, self._niceness = pace_s, niceness
+        self._done: asyncio.Event | None = None
         self._channel: Channel | None = None
         self._pid: int | None = None
         self._restarts = 0
@@ -99,8 +107,18 @@ class SupervisedChild(Generic[S]):
 
     async def run(self) -> None:
         """Keep the child alive until cancelled; then end it."""
+        done = self.start()
+        try:
+            await done.wait()
+            raise RuntimeError(f"the supervisor of {self._name} ended")
+        finally:
+            await self.stop()
+
+    def start(self) -> asyncio.Event:
+        """Keep the child alive until `stop`. The event is set when the supervision has ended."""
         loop, done = asyncio.get_running_loop(), asyncio.Event()
         self._ending.clear()
+        self._done = done
 
         def supervise() -> None:
             try:
@@ -110,15 +128,18 @@ class SupervisedChild(Generic[S]):
 
         # A thread of its own: to start and to end a process takes milliseconds to seconds.
         threading.Thread(target=supervise, name=f"{self._name} supervisor", daemon=True).start()
-        try:
-            await done.wait()
-            raise RuntimeError(f"the supervisor of {self._name} ended")
-        finally:
-            self._ending.set()
-            channel = self._channel
-            if channel is not None:
-                channel.close()
-            await done.wait()
+        return done
+
+    async def stop(self) -> None:
+        """End the child and its supervision; harmless where there is none."""
+        done, self._done = self._done, None
+        if done is None:
+            return
+        self._ending.set()
+        channel = self._channel
+        if channel is not None:
+            channel.close()
+        await done.wait()
 
     def _supervise(self, loop: asyncio.AbstractEventLoop) -> None:
         pause = 0.0
@@ -139,7 +160,10 @@ class SupervisedChild(Generic[S]):
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=child_main, args=(self._entry, self._settings, theirs), name=f"linegate {self._name}", daemon=True
+            target=child_main,
+            args=(self._entry, self._settings, theirs, self._niceness),
+            name=f"linegate {self._name}",
+            daemon=True,
         )
         life = _Life()
         try:
@@ -165,7 +189,7 @@ class SupervisedChild(Generic[S]):
                 self._on_health(self._name, Health.NORMAL, "")
             self._on_message(message)
 
-        channel = Channel(ours, self._protocol, self._protocol.to_parent, take, life.close, pace_s=PACE_S)
+        channel = Channel(ours, self._protocol, self._protocol.to_parent, take, life.close, pace_s=self._pace_s)
         self._pid, self._channel = process.pid, channel
         channel.start()
         try:
@@ -182,7 +206,8 @@ class SupervisedChild(Generic[S]):
     def _watch(self, life: _Life) -> str:
         while not life.closed.wait(POLL_S):
             silent_s = time.monotonic() - life.heard_at
-            if self._silence_s is not None and silent_s > self._silence_s:
+            limit_s = self._starting_s if life.silent else self._silence_s
+            if limit_s is not None and silent_s > limit_s:
                 life.hung = True
                 return f"silent for {silent_s:.0f} s"
         return life.why
@@ -210,12 +235,12 @@ class _Life:
         self.closed.set()
 
 
-def child_main(entry: Callable[[S, Connection], None], settings: S, connection: Connection) -> None:
+def child_main(entry: Callable[[S, Connection], None], settings: S, connection: Connection, niceness: int = 10) -> None:
     """First function of every child: yields to the deciding process and leaves Ctrl-C to it, then does its duty."""
     # Ctrl-C reaches the whole terminal; the parent decides when its children end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
-        os.nice(10)
+        os.nice(niceness)
     entry(settings, connection)
 
 

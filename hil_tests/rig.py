@@ -58,7 +58,7 @@ class Rig:
             self.belt.place(1, open_source(self._source).pixels(1))
         self.plc.start()
         self.workspace = make_workspace(
-            self._folder, name="rig", belt=self._belt_name, plc_endpoint=self.plc.wait_ready(), ok_images="none"
+            self._folder, name="rig", belt=self._belt_name, plc_address=self.plc.wait_ready(), ok_images="none"
         )
         return self
 

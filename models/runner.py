@@ -12,11 +12,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from models.errors import InferenceFailed, ModelRejected
 from models.package import InputSpec, ModelPackage
+from models.telemetry import no_telemetry
+
+with no_telemetry():
+    # Where its converters' reporter is installed, the import alone would report.
+    import openvino as ov
 
 Pixels = NDArray[np.uint8]
 Outputs = dict[str, NDArray[np.float32]]

@@ -46,6 +46,10 @@ class Line:
         return self.state.startswith("running_")
 
     @property
+    def stopped(self) -> bool:
+        return self.state == "stopped"
+
+    @property
     def failsafe(self) -> bool:
         return self.state == "failsafe"
 

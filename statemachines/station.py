@@ -221,6 +221,8 @@ def step(station: Station, event: Event) -> Step:
 
 
 def _link_up(station: Station, event: LinkUp) -> Step:
+    if station.line.stopped:
+        return station, ()
     fresh = replace(station, enable_seen_low=False, fault_reset_seen_low=False)
     return replace(fresh, handshake=handshake.connected(station.handshake, event)), ()
 
@@ -232,6 +234,9 @@ def _link_lost(station: Station, event: LinkLost) -> Step:
 
 
 def _plc_read(station: Station, event: PlcRead) -> Step:
+    if station.line.stopped:
+        # A read that was under way when the station was stopped: nothing may follow from it.
+        return station, ()
     head = event.head
     commands: list[Command] = []
     if head.mode_ceiling != station.ceiling:

@@ -177,32 +177,37 @@ class RecipeFacts:
 
 @dataclass(frozen=True, slots=True)
 class TriggerSlot:
-    """One slot of the PLC's trigger ring as read. `check` must match `trigger_check` of the other fields."""
+    """One slot of the PLC's trigger ring as read. `check` must match `trigger_check` of the other fields.
+
+    In the four-phase profile `seq` is TriggerId, and there is no check word.
+    """
 
     seq: int
     part_id: PartId
     trig_clock_ms: int
     recipe_id: int
-    check: int
+    check: int = 0
     encoder_pos: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PlcHead:
-    """The PLC's single tags, all taken from one read request."""
+    """The PLC's single tags, all taken from one read request. What a profile does not have is 0."""
 
-    clock_ms: int
-    session_ack: int
-    enable: bool
-    trigger_seq: int
-    mode_ceiling: int
-    plc_epoch: int
-    fault_reset: bool
-    recipe_request: int
-    recipe_request_seq: int
+    clock_ms: int = 0
+    session_ack: int = 0
+    enable: bool = False
+    trigger_seq: int = 0
+    mode_ceiling: int = 0
+    plc_epoch: int = 0
+    fault_reset: bool = False
+    recipe_request: int = 0
+    recipe_request_seq: int = 0
     encoder_now: int = 0
     gate_seq: int = 0
     gate_outcome: int = 0
+    trigger: bool = False
+    result_ack: bool = False
 
 
 @dataclass(frozen=True, slots=True)

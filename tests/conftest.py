@@ -11,6 +11,12 @@ from collections.abc import AsyncGenerator, Generator
 import pytest
 import pytest_asyncio
 
+from models.telemetry import no_telemetry
+
+with no_telemetry():
+    # Before any test imports it: where the converters' reporter is installed, the import alone would report.
+    import openvino as _openvino  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Only tests that are coroutines can leave a task behind."""

@@ -17,8 +17,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.segment import Segment
 from controller.sim.exposure import FOREVER, ExposureFault, Fault, packed, unpacked
-from controller.sim.segment import Segment
 
 Grey = NDArray[np.uint8]
 

@@ -33,9 +33,13 @@ def run_demo(args: argparse.Namespace) -> int:
         seed=args.seed,
         mode=args.mode,
         status_clients=args.status_clients,
+        protocol=args.protocol,
+        profile=args.profile,
+        camera=args.camera,
     )
     console.print(f"station configuration: {folder / 'station.toml'}")
-    console.print(f"{args.parts} parts at {args.rate:g} parts/min, mode {args.mode}, seed {args.seed}\n")
+    console.print(f"{args.parts} parts at {args.rate:g} parts/min, mode {args.mode}, seed {args.seed}")
+    console.print(f"PLC over {args.protocol}, {args.profile} profile\n")
     try:
         with Live(Table(), console=console, refresh_per_second=4, transient=False) as live:
             report = run_line(settings, folder, lambda plc, view: live.update(_live_table(plc, view, settings.parts)))

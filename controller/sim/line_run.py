@@ -11,20 +11,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from controller.errors import DeviceError, DeviceTimeout
+from controller.sim.gentl import SERIAL, build_producer, describe_camera
 from controller.sim.image_check import ImageCheck, check_images
 from controller.sim.plc_commands import LineFinished, TallyReady
 from controller.sim.plc_process import SoftPlcProcess
-from controller.sim.plc_settings import SoftPlcSettings
+from controller.sim.plc_settings import Profile, Protocol, SoftPlcSettings
 from controller.sim.renderer_process import RendererProcess, RendererSettings
 from controller.sim.source import RenderedSettings, SourceSettings, open_source
 from controller.sim.status_view import StatusClients, StatusView
 from controller.sim.tally import PartTally, Truth, truth_of
-from controller.sim.workspace import PACKAGES, RECIPES, Workspace, make_workspace
+from controller.sim.workspace import GENTL_CAMERA, PACKAGES, RECIPES, SIM_CAMERA, Workspace, make_workspace
 
 _START_S = 60.0
 _MARGIN_MS = 20.0
@@ -43,6 +45,10 @@ class LineSettings:
     deadline_ms: float = 80.0
     gate_delay_ms: float = 400.0
     ok_images: str = "jpeg"
+    protocol: Protocol = "opcua"
+    profile: Profile = "sequence"
+    poll_ms: float = 2.0
+    camera: Literal["sim", "gentl"] = "sim"
     source: SourceSettings | None = None
     product: str = "washer"
     recipes: Path = RECIPES
@@ -110,6 +116,8 @@ def run_line(settings: LineSettings, folder: Path, progress: Progress | None = N
     )
     plc = SoftPlcProcess(
         SoftPlcSettings(
+            protocol=settings.protocol,
+            profile=settings.profile,
             rate_ppm=settings.rate_ppm,
             jitter_ms=settings.jitter_ms,
             seed=settings.seed,
@@ -138,18 +146,26 @@ def _run_station(
     source: SourceSettings,
     progress: Progress | None,
 ) -> LineReport:
+    camera, environment = SIM_CAMERA, {}
+    if settings.camera == "gentl":
+        camera = GENTL_CAMERA.format(producer=build_producer(), serial=SERIAL)
+        environment = describe_camera(folder, belt)
     workspace = make_workspace(
         folder,
         name="demo",
         belt=belt,
-        plc_endpoint=plc.wait_ready(),
+        plc_address=plc.wait_ready(),
+        protocol=settings.protocol,
+        profile=settings.profile,
+        poll_ms=settings.poll_ms,
+        camera=camera,
         mode=settings.mode,
         ok_images=settings.ok_images,
         product=settings.product,
         recipes=settings.recipes,
         packages=settings.packages,
     )
-    station = StationProcess(workspace)
+    station = StationProcess(workspace, environment)
     view = StatusView(workspace.status_endpoint)
     clients = StatusClients(workspace.status_endpoint, settings.status_clients)
     try:
@@ -212,7 +228,7 @@ def _decided(part: PartTally) -> bool:
 class StationProcess:
     """The station as a person starts it: `linegate run STATION.toml`."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, environment: Mapping[str, str] | None = None) -> None:
         self.log = workspace.log
         with workspace.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -221,6 +237,7 @@ class StationProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, **(environment or {})},
             )
 
     @property

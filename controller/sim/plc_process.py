@@ -121,7 +121,7 @@ class SoftPlcProcess:
         self._reader.start()
 
     def wait_ready(self, timeout_s: float = 20.0) -> str:
-        """The OPC UA address, once clients may connect."""
+        """The address for stations, once they may connect."""
         return self.wait_for(PlcServing, timeout_s).url
 
     def wait_for(self, kind: type[E], timeout_s: float, when: Callable[[E], bool] = lambda _: True) -> E:

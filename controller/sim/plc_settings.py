@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,10 +14,23 @@ NAMESPACE = "urn:linegate:softplc"
 NAMESPACE_INDEX = 2
 DEPTHS = frozenset({1, 2, 4, 8, 16, 32, 64})
 
+Protocol = Literal["opcua", "ethernet-ip", "modbus"]
+"""How the tags are served; each has a tag server of its own."""
+
+Profile = Literal["sequence", "four-phase"]
+"""How part and answer change hands."""
+
 
 def node_id(tag: str) -> str:
     """The OPC UA node id of a contract tag, for example "ns=2;s=Linegate.TriggerSeq"."""
     return f"ns={NAMESPACE_INDEX};s=Linegate.{tag}"
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +46,8 @@ class SoftPlcSettings:
 
     port: int = 0
     host: str = "127.0.0.1"
+    protocol: Protocol = "opcua"
+    profile: Profile = "sequence"
     depth: int = 8
     scan_ms: float = 5.0
     rate_ppm: float = 120.0

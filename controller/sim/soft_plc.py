@@ -1,4 +1,4 @@
-"""The simulated PLC at work: its OPC UA server, its scan, its conveyor, and the faults it can be told to make.
+"""The simulated PLC at work: its tag server, its scan, its conveyor, and the faults it can be told to make.
 
 `run_soft_plc` is the entry point of a process of its own. The time of each trigger is kept to the microseconds of a
 `select` time-out; asyncio's own selector would round it up to the millisecond.
@@ -10,20 +10,17 @@ import asyncio
 import gc
 import logging
 import selectors
-import socket
 import time
 from collections.abc import Callable
-
-from asyncua import ua
-from asyncua.server.server import Server
+from typing import assert_never
 
 from controller.sim import plc_commands as cmd
 from controller.sim.conveyor import NS_PER_MS, arrivals
 from controller.sim.gate import Passage, Source
 from controller.sim.plc_image import PartId, ResultBlock, TriggerBlock
-from controller.sim.plc_nodes import PlcNodes
 from controller.sim.plc_program import PlcOutputs, PlcProgram, Sensors
 from controller.sim.plc_settings import SoftPlcSettings
+from controller.sim.plc_tags import DeclaredTag, PlcTags, TagKind, TagServer
 from controller.sim.tally import Tally
 
 _TORN = 0x555555
@@ -40,13 +37,8 @@ class SoftPlc:
 
     def __init__(self, settings: SoftPlcSettings, post: Callable[[cmd.PlcEvent], None]) -> None:
         self._settings, self._post = settings, post
-        text = settings.part_id_kind == "text"
-        self._nodes = PlcNodes(
-            settings.depth,
-            ua.VariantType.String if text else ua.VariantType.Int32,
-            self._result_written,
-            self._acknowledged,
-        )
+        part_ids = TagKind.TEXT if settings.part_id_kind == "text" else TagKind.WORD
+        self._tags = PlcTags(settings.depth, part_ids, self._result_written, self._acknowledged)
         limit = settings.answer_limit_ms
         self._tally = Tally(
             round(settings.gate_delay_ms * NS_PER_MS), None if limit is None else round(limit * NS_PER_MS)
@@ -68,22 +60,28 @@ class SoftPlc:
 
     async def serve(self) -> None:
         """Serve and run the line until told to end."""
-        server = await self._server()
-        self._nodes.write_trigger_seq(self._settings.trigger_seq)
+        server = tag_server(self._settings, self._tags.declared, self._tags.written)
+        await server.build()
+        self._tags.bind(server)
+        self._tags.write_trigger_seq(self._settings.trigger_seq)
         self._scan()
-        async with server:
-            # A collection over the server's address space would stop the PLC for tens of ms.
-            gc.collect()
-            gc.freeze()
+        if self._settings.belt is not None:
+            # Its import takes the time of many scans; at the line's start the station would lose its PLC.
+            import controller.sim.belt  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        # A collection over the server's address space would stop the PLC for tens of ms.
+        gc.collect()
+        gc.freeze()
+        address = await server.start()
+        try:
             async with asyncio.TaskGroup() as duties:
-                running = [
-                    duties.create_task(duty()) for duty in (self._nodes.notify, self._run, self._bring, self._tell)
-                ]
-                self._post(cmd.PlcServing(server.endpoint.geturl()))
+                running = [duties.create_task(duty()) for duty in (server.run, self._run, self._bring, self._tell)]
+                self._post(cmd.PlcServing(address))
                 await self._end.wait()
                 for duty in running:
                     duty.cancel()
-            self._post(self._whole_tally())
+        finally:
+            await server.stop()
+        self._post(self._whole_tally())
 
     def command(self, command: cmd.PlcCommand) -> None:
         """Do what was asked. Loop thread only."""
@@ -120,18 +118,6 @@ class SoftPlc:
                 self._restart(trigger_seq or 0, self._epoch + 1 if plc_epoch is None else plc_epoch)
             case cmd.BlindSensor(parts):
                 self._blind = parts
-
-    async def _server(self) -> Server:
-        port = self._settings.port or _free_port(self._settings.host)
-        server = Server()
-        await server.init()
-        server.disable_clock()
-        server.set_force_server_timestamp(False)
-        server.set_server_name("Linegate soft PLC")
-        server.set_endpoint(f"opc.tcp://{self._settings.host}:{port}/softplc")
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        await self._nodes.build(server)
-        return server
 
     async def _run(self) -> None:
         """Scan at an even pace; scans that the machine slept through are left out."""
@@ -170,7 +156,7 @@ class SoftPlc:
         """Send the live figures now and then."""
         while True:
             await asyncio.sleep(self._settings.live_every_ms / 1000)
-            ready = self._nodes.image().ready
+            ready = self._tags.image().ready
             self._post(
                 cmd.LiveTally(time.monotonic_ns(), self._tally.live(), self._session, ready, self._program.line_stopped)
             )
@@ -178,7 +164,7 @@ class SoftPlc:
     def _see(self, parts: tuple[PartId, ...], impatient: bool = False) -> None:
         """Parts are in front of the camera now: the PLC's event task runs at once, not with the next scan."""
         if self._halted:
-            resting = self._program.fallback(self._nodes.image())
+            resting = self._program.fallback(self._tags.image())
             for part_id in parts:
                 self._tally.untriggered(part_id, "halted", time.monotonic_ns())
                 self._tally.gate_passed(Passage(part_id, 0, resting, Source.FALLBACK), self._epoch)
@@ -194,16 +180,16 @@ class SoftPlc:
             return
         at_ns = time.monotonic_ns()
         now_ms = (at_ns - self._zero_ns) // NS_PER_MS + self._settings.clock_offset_ms
-        image = self._nodes.image()
+        image = self._tags.image()
         seen = Sensors(parts, self._ejected, impatient)
         self._ejected = 0
         outputs = self._program.scan(image, now_ms, self._settings.encoder.position(at_ns), seen, self._jump)
         if outputs.clear_rings:
-            self._nodes.clear_rings()
-        self._nodes.write_clock(outputs.clock_ms)
+            self._tags.clear_rings()
+        self._tags.write_clock(outputs.clock_ms)
         for block in outputs.triggers:
             self._write_trigger(block, outputs.session_ack)
-        self._nodes.write_outputs(outputs)
+        self._tags.write_outputs(outputs)
         self._count(outputs, at_ns)
         if outputs.session_ack != self._session:
             self._session = outputs.session_ack
@@ -217,17 +203,17 @@ class SoftPlc:
         tear_ms, delay_ms = self._tear_ms, self._delay_ms
         self._tear_ms = self._delay_ms = None
         later = asyncio.get_running_loop().call_later
-        self._nodes.write_slot(block, block.check if tear_ms is None else block.check ^ _TORN)
+        self._tags.write_slot(block, block.check if tear_ms is None else block.check ^ _TORN)
         if delay_ms is None:
             self._trigger(block, session)
         else:
             later(delay_ms / 1000, self._trigger, block, session)
         if tear_ms is not None:
-            later(((delay_ms or 0) + tear_ms) / 1000, self._nodes.write_slot, block, block.check)
+            later(((delay_ms or 0) + tear_ms) / 1000, self._tags.write_slot, block, block.check)
 
     def _trigger(self, block: TriggerBlock, session: int) -> None:
         self._tally.triggered(block, session, self._epoch, time.monotonic_ns())
-        self._nodes.write_trigger_seq(block.seq)
+        self._tags.write_trigger_seq(block.seq)
 
     def _result_written(self, block: ResultBlock) -> None:
         self._tally.result_written(block, time.monotonic_ns())
@@ -258,16 +244,27 @@ class SoftPlc:
         self._program = PlcProgram(self._settings.setup(plc_epoch, trigger_seq))
         self._session = 0
         self._scan()
-        self._nodes.write_trigger_seq(trigger_seq)
+        self._tags.write_trigger_seq(trigger_seq)
 
     def _whole_tally(self) -> cmd.TallyReady:
         return cmd.TallyReady(self._tally.summary(), self._tally.parts)
 
 
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def tag_server(settings: SoftPlcSettings, declared: list[DeclaredTag], on_written: Callable[[str], None]) -> TagServer:
+    """The tag server of the protocol that the settings name. Each protocol's library is loaded only for it."""
+    match settings.protocol:
+        case "opcua":
+            from controller.sim.opcua_tags import OpcUaTags
+
+            return OpcUaTags(settings.host, settings.port, declared, on_written)
+        case "ethernet-ip":
+            from controller.sim.logix_tags import LogixTags
+
+            return LogixTags(settings.host, settings.port, declared, on_written)
+        case "modbus":
+            raise NotImplementedError(settings.protocol)
+        case _:
+            assert_never(settings.protocol)
 
 
 def quieten_asyncua() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 import models
+from controller.sim.plc_settings import Profile, Protocol, free_port
 
 _TEMPLATE = """\
 # A station on the simulated line. `linegate check` explains every key; so does docs/configuration.md.
@@ -24,18 +24,14 @@ divert_lane = false
 process_priority = "realtime"
 
 [plc]
-kind = "opcua"
-endpoint = "{plc_endpoint}"
+profile = "{profile}"
 poll_ms = {poll_ms}
 fault_reset_from_plc = true
-
-[plc.tags]
-pattern = "ns=2;s=Linegate.{{tag}}"
+{plc}
 
 [[cameras]]
-kind = "sim"
 name = "top"
-belt = "{belt}"
+{camera}
 
 [images]
 budget_mb = {image_budget_mb}
@@ -50,6 +46,34 @@ anonymous = "read"
 [logs]
 level = "INFO"
 """
+
+_PLC: dict[Protocol, str] = {
+    "opcua": """\
+kind = "opcua"
+endpoint = "{address}"
+
+[plc.tags]
+pattern = "ns=2;s=Linegate.{{tag}}"
+""",
+    "ethernet-ip": """\
+kind = "ethernet_ip"
+address = "{address}"
+
+[plc.tags]
+pattern = "Linegate.{{tag}}"
+""",
+}
+"""What each protocol adds to [plc]; the soft PLC's own tag server has these tags at this address."""
+
+SIM_CAMERA = 'kind = "sim"\nbelt = "{belt}"'
+GENTL_CAMERA = """\
+kind = "genicam"
+producer = '{producer}'
+device = "{serial}"
+
+[cameras.features]
+PixelFormat = "Mono8"
+ExposureTime = 200.0"""
 
 RECIPES = Path(__file__).parent / "station" / "recipes"
 PACKAGES = Path(models.__file__).parent / "packages"
@@ -77,7 +101,9 @@ def make_workspace(
     *,
     name: str,
     belt: str,
-    plc_endpoint: str,
+    plc_address: str,
+    protocol: Protocol = "opcua",
+    profile: Profile = "sequence",
     mode: str = "AUTO_REJECT",
     product: str = "washer",
     recipes: Path = RECIPES,
@@ -85,18 +111,23 @@ def make_workspace(
     image_budget_mb: int = 20_000,
     ok_images: str = "jpeg",
     poll_ms: float = 2.0,
+    camera: str = SIM_CAMERA,
 ) -> Workspace:
-    """Write station.toml and the recipes into a folder; what was recorded there before stays."""
+    """Write station.toml and the recipes into a folder; what was recorded there before stays.
+
+    camera: what its section says besides the name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(recipes, folder / "recipes", dirs_exist_ok=True)
-    status_endpoint = f"opc.tcp://127.0.0.1:{_free_port()}/linegate"
+    status_endpoint = f"opc.tcp://127.0.0.1:{free_port('127.0.0.1')}/linegate"
     text = _TEMPLATE.format(
         name=name,
         packages=packages.resolve(),
         product=product,
         mode=mode,
-        plc_endpoint=plc_endpoint,
-        belt=belt,
+        profile=profile,
+        plc=_PLC[protocol].format(address=plc_address).rstrip(),
+        camera=camera.replace("{belt}", belt),
         image_budget_mb=image_budget_mb,
         ok_images=ok_images,
         status_endpoint=status_endpoint,
@@ -105,9 +136,3 @@ def make_workspace(
     station = folder / "station.toml"
     station.write_text(text, encoding="utf-8")
     return Workspace(folder, station, status_endpoint)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from models.lifecycle.dataset import Grey
-from models.lifecycle.telemetry import no_telemetry
 from models.lifecycle.tile_fit import normalised
 from models.lifecycle.tile_net import TileNet
+from models.telemetry import no_telemetry
 
 with no_telemetry():
     import nncf

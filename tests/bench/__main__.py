@@ -6,18 +6,23 @@ import argparse
 import json
 
 from tests.bench import latency, throughput
+from tests.bench.plc_protocols import BARE
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", choices=("latency", "throughput"))
+    parser.add_argument("--protocol", choices=tuple(BARE), help="the one PLC protocol to measure latency over")
+    parser.add_argument("--blocks", type=int, default=12, help="of 50 parts, for each of the two (default 12)")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     results: dict[str, dict[str, float]] = {}
     if args.only != "latency":
         results["throughput"] = throughput.run()
     if args.only != "throughput":
-        results["latency"] = latency.run()
+        for protocol in BARE:
+            if args.protocol in (None, protocol):
+                results[f"latency over {protocol}"] = latency.run(protocol, args.blocks)
     if args.json:
         print(json.dumps(results, indent=2))
         return

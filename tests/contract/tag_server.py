@@ -7,13 +7,15 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from asyncua import ua
 from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.status_codes import StatusCodes
 
-from controller.drivers.plc.tags import Direction, Tag, TagType, names
+from controller.drivers.plc.opcua_nodes import NodeAddress, fill_pattern, parse_address
+from controller.drivers.plc.tags import TAG_SETS, Direction, Profile, Tag, TagType
 
 VariantType = ua.VariantType
 
@@ -31,6 +33,13 @@ class TagServerSettings:
     read_only: frozenset[str] = frozenset()
     rename: Mapping[str, str] = field(default_factory=dict[str, str])
     """Other node identifiers, by full name."""
+    pattern: str = "ns=2;s=Linegate.{tag}"
+    """Node id of each tag."""
+    namespaces: tuple[str, ...] = ("urn:linegate:test-plc",)
+    """URIs from number 2 on."""
+    profile: Profile = "sequence"
+    fastest_ms: float = 0.0
+    """Subscriptions publish and sample no faster than this."""
 
 
 def free_port() -> int:
@@ -48,7 +57,8 @@ class TagServer:
         self.port = port or free_port()
         self.writes: list[tuple[str, Any]] = []
         self.on_write: Callable[[str], None] | None = None
-        self._server = Server()
+        self._server = self._made_server()
+        self._tags = TAG_SETS[self.settings.profile]
         self._nodes: dict[str, Any] = {}
         self._kinds: dict[str, ua.VariantType] = {}
 
@@ -57,27 +67,58 @@ class TagServer:
         """Where it listens."""
         return f"opc.tcp://127.0.0.1:{self.port}"
 
-    async def __aenter__(self) -> TagServer:
+    async def __aenter__(self) -> Self:
         await self._server.init()
         self._server.set_endpoint(self.endpoint)
-        self._server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        await self._server.register_namespace("urn:linegate:test-plc")
-        for name, tag in names(self.settings.depth).items():
+        await self._secure(self._server)
+        for uri in self.settings.namespaces:
+            await self._server.register_namespace(uri)
+        for name, tag in self._tags.names(self.settings.depth).items():
             if name not in self.settings.missing:
                 await self._add(name, tag)
         await self._server.start()
+        self._slow_down(self._server.iserver.subscription_service)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def add_node(self, identifier: str, kind: ua.VariantType) -> None:
-        """A writable node besides the contract's own, for overrides."""
-        start = False if kind is VariantType.Boolean else 0
+    @property
+    def subscriptions(self) -> int:
+        """How many are alive."""
+        return len(self._server.iserver.subscription_service.subscriptions)
+
+    def _slow_down(self, service: Any) -> None:
+        create = service.create_subscription
+
+        async def revised(params: ua.CreateSubscriptionParameters, *others: Any, **named: Any) -> Any:
+            params.RequestedPublishingInterval = max(params.RequestedPublishingInterval, self.settings.fastest_ms)
+            return await create(params, *others, **named)
+
+        service.create_subscription = revised
+
+    def hide(self, name: str, attribute: AttributeIds) -> None:
+        """Let nobody read this attribute of a tag, as servers with rights per attribute do."""
+
+        def refuse(_node: ua.NodeId, _attribute: AttributeIds) -> ua.DataValue:
+            return ua.DataValue(None, ua.StatusCode(ua.UInt32(StatusCodes.BadUserAccessDenied)))
+
+        self._server.iserver.aspace.set_attribute_value_callback(self._nodes[name].nodeid, attribute, refuse)
+
+    def _made_server(self) -> Server:
+        return Server()
+
+    async def _secure(self, server: Server) -> None:
+        """Say who may connect, and how."""
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+
+    async def add_node(self, identifier: str | NodeAddress, kind: ua.VariantType, value: Any = None) -> None:
+        """A writable node besides the contract's own, for overrides. A text is an identifier in namespace 2."""
+        if isinstance(identifier, str):
+            identifier = NodeAddress(identifier, 2, identifier)
+        start = value if value is not None else False if kind is VariantType.Boolean else 0
         node = await self._server.nodes.objects.add_variable(
-            ua.NodeId(identifier, 2),  # pyright: ignore[reportArgumentType]
-            f"2:{identifier}",
-            ua.Variant(start, kind),
+            identifier.on(await self._server.get_namespace_array()), f"2:{identifier.text}", ua.Variant(start, kind)
         )
         await node.set_writable()
 
@@ -110,7 +151,7 @@ class TagServer:
 
     async def reset(self) -> None:
         """Every tag as at the start."""
-        for name, tag in names(self.settings.depth).items():
+        for name, tag in self._tags.names(self.settings.depth).items():
             if name in self._nodes:
                 await self.set(name, self._start_value(name))
                 if tag.direction is Direction.STATION_TO_PLC and name not in self.settings.read_only:
@@ -145,9 +186,10 @@ class TagServer:
 
     async def _add(self, name: str, tag: Tag) -> None:
         self._kinds[name] = self._kind(name, tag)
-        identifier = self.settings.rename.get(name, f"Linegate.{name}")
+        renamed = self.settings.rename.get(name)
+        text = f"ns=2;s={renamed}" if renamed else fill_pattern(self.settings.pattern, "", name)
         node = await self._server.nodes.objects.add_variable(
-            ua.NodeId(identifier, 2),  # pyright: ignore[reportArgumentType]
+            parse_address(text).on(await self._server.get_namespace_array()),
             f"2:{name}",
             ua.Variant(self._start_value(name), self._kinds[name]),
         )
@@ -165,11 +207,12 @@ class TagServer:
 
 
 class FreezingProxy:
-    """A TCP relay that can stop forwarding without closing anything: what a frozen PLC looks like."""
+    """A TCP relay that can hold everything back without closing anything: what a frozen PLC looks like."""
 
-    def __init__(self, target_port: int) -> None:
-        self._target = target_port
+    def __init__(self, target_port: int, port: int = 0) -> None:
+        self._target, self._wanted = target_port, port
         self._frozen = False
+        self._held: dict[asyncio.StreamWriter, bytearray] = {}
         self.hung_up = asyncio.Event()
         """Set once the station has closed a connection."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -178,7 +221,7 @@ class FreezingProxy:
         self.port = 0
 
     async def __aenter__(self) -> FreezingProxy:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._wanted)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -203,8 +246,16 @@ class FreezingProxy:
         return f"opc.tcp://127.0.0.1:{self.port}"
 
     def freeze(self) -> None:
-        """From now on nothing is forwarded, in either direction."""
+        """From now on nothing is forwarded, in either direction, and nothing is lost."""
         self._frozen = True
+
+    def thaw(self) -> None:
+        """Go on, with what was held back first."""
+        self._frozen = False
+        for sink, held in self._held.items():
+            if not sink.is_closing():
+                sink.write(bytes(held))
+            held.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
@@ -217,9 +268,12 @@ class FreezingProxy:
                 task.add_done_callback(lambda _: self.hung_up.set())
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        held = self._held.setdefault(sink, bytearray())
         with suppress(OSError):
             while data := await source.read(65536):
-                if not self._frozen:
+                if self._frozen:
+                    held += data
+                else:
                     sink.write(data)
                     await sink.drain()
             sink.close()

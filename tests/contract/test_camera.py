@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 
 from controller.drivers.camera.folder import FolderCamera
+from controller.drivers.camera.genicam import GenicamCamera
+from controller.drivers.camera.genicam_messages import Acquisition, GenicamSettings
 from controller.errors import DeviceTimeout, DeviceUnavailable
 from controller.ports import Camera
 from statemachines.vocabulary import MS, Ns, PartKey
+from tests.contract.gentl import EdgePerCapture, GenTLRig, viky
 
 
 def _folder_camera(folder: Path) -> Camera:
@@ -26,8 +29,31 @@ def _folder_camera(folder: Path) -> Camera:
     return FolderCamera("folder", folder)
 
 
+def _viky_camera(_: Path) -> Camera:
+    """One of the three virtual cameras of the genicam package: no trigger, no timestamps."""
+    return GenicamCamera(
+        GenicamSettings("viky", str(viky()), "VikyTL_DEV_green", acquisition="free_running", pool=24, largest=4_000_000)
+    )
+
+
+def _gentl_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
+    def make(folder: Path) -> Camera:
+        rig = GenTLRig(folder)
+        features: dict[str, bool | int | float | str] = {"ExposureTime": 500.0, "AcquisitionFrameRate": 100.0}
+        camera = GenicamCamera(
+            GenicamSettings("sim", rig.producer, "TOP", acquisition, features=features, pool=24, largest=400_000)
+        )
+        return EdgePerCapture(camera, rig) if acquisition == "hardware" else camera
+
+    return make
+
+
 CAMERAS: dict[str, Callable[[Path], Camera]] = {
     "folder": _folder_camera,
+    "viky": _viky_camera,
+    "gentl-software": _gentl_camera("software"),
+    "gentl-hardware": _gentl_camera("hardware"),
+    "gentl-free-running": _gentl_camera("free_running"),
 }
 """Makes a camera that can deliver at least twenty frames; the folder is the test's own."""
 

@@ -1,10 +1,10 @@
-"""What every PLC link must do, run on OPC UA (polled and subscribed) and on the direct link."""
+"""What every PLC link must do, run on OPC UA (polled and subscribed), EtherNet/IP and the direct link."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,7 @@ from controller.errors import DeviceError, DeviceRefused, DeviceTimeout, DeviceU
 from controller.ports import PlcLink
 from statemachines.checkword import answer_check, trigger_check
 from statemachines.vocabulary import MS, Action, Answer, Mode, Ns, Reason, Severity, TriggerSlot, Verdict
+from tests.contract.logix_rig import LogixRig
 from tests.contract.tag_server import FreezingProxy, TagServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -116,7 +117,7 @@ class DirectRig:
         self.tags.fault = DeviceUnavailable("direct", "gone")
 
 
-Rig = OpcUaRig | DirectRig
+Rig = OpcUaRig | LogixRig | DirectRig
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -125,10 +126,18 @@ async def server() -> AsyncIterator[TagServer]:
         yield made
 
 
-@pytest_asyncio.fixture(loop_scope="module", params=["opcua-poll", "opcua-subscribe", "direct"])
+@pytest_asyncio.fixture(
+    loop_scope="module", params=["opcua-poll", "opcua-subscribe", "logix-udt", "logix-flat", "direct"]
+)
 async def rig(request: pytest.FixtureRequest, server: TagServer) -> AsyncIterator[Rig]:
     kind: str = request.param
-    made: Rig = DirectRig() if kind == "direct" else OpcUaRig(server, kind.removeprefix("opcua-"))
+    protocol, _, variant = kind.partition("-")
+    makers: dict[str, Callable[[], Rig]] = {
+        "direct": DirectRig,
+        "opcua": lambda: OpcUaRig(server, variant),
+        "logix": lambda: LogixRig(variant),
+    }
+    made = makers[protocol]()
     yield made
     await made.stop()
 

@@ -8,22 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from controller.drivers.plc.tags import (
-    HEAD,
-    RESULT,
-    RESULT_SEQ,
-    STATUS,
-    TRIGGER,
-    Direction,
-    Tag,
-    TagType,
-    TagValue,
-    answer_values,
-    names,
-    slot_of,
-)
+from controller.drivers.plc.tags import SEQUENCE, Direction, Tag, TagSet, TagType, TagValue, answer_values
 from controller.errors import DeviceError, DeviceRefused, DeviceTimeout, DeviceUnavailable
-from controller.ports import PlcReading, StatusValue
+from controller.ports import PlcReading, StatusValue, TagReport
 from statemachines.checkword import trigger_check
 from statemachines.vocabulary import Answer, Ns, PartId, PlcHead, TriggerSlot
 
@@ -38,9 +25,15 @@ class DirectTags:
     free-running clock; None leaves PlcClockMs as it was set.
     """
 
-    def __init__(self, depth: int = 8, modulus: int = 1 << 30, clock_ms: Callable[[], int] | None = None) -> None:
-        self.depth, self.modulus, self.clock_ms = depth, modulus, clock_ms
-        self.kinds: dict[str, Tag] = names(depth)
+    def __init__(
+        self,
+        depth: int = 8,
+        modulus: int = 1 << 30,
+        clock_ms: Callable[[], int] | None = None,
+        tags: TagSet = SEQUENCE,
+    ) -> None:
+        self.depth, self.modulus, self.clock_ms, self.tags = depth, modulus, clock_ms, tags
+        self.kinds: dict[str, Tag] = tags.names(depth)
         self.values: dict[str, TagValue] = {name: _nothing(tag) for name, tag in self.kinds.items()}
         self.on_write: Callable[[str, TagValue], None] | None = None
         self.changed = asyncio.Event()
@@ -52,13 +45,13 @@ class DirectTags:
         """Tags that take no value."""
 
     def trigger(self, part_id: PartId, recipe_id: int = 1, encoder_pos: int = 0) -> int:
-        """Trigger a part as the PLC does: the slot first, then TriggerSeq. Returns its number."""
+        """Trigger a part as the sequence profile says: the slot first, then TriggerSeq. Returns its number."""
         seq = int(self.values["TriggerSeq"]) % self.modulus + 1
         clock = int(self.values["PlcClockMs"]) if self.clock_ms is None else self.clock_ms()
         check = trigger_check(seq, part_id, clock, recipe_id, encoder_pos)
-        index = slot_of(seq, self.depth)
+        index = self.tags.slot_of(seq, self.depth)
         fields = (seq, part_id, clock, recipe_id, encoder_pos, check)
-        for (_, tag), value in zip(TRIGGER, fields, strict=True):
+        for (_, tag), value in zip(self.tags.trigger, fields, strict=True):
             self.values[tag.at(index)] = value
         self.values["TriggerSeq"] = seq
         self.changed.set()
@@ -82,9 +75,13 @@ class DirectPlc:
         self._tags = tags
         self._poll_s = poll_ms / 1000
         self._connected = False
-        self._slots = [[(name, tag.at(index)) for name, tag in TRIGGER] for index in range(tags.depth)]
-        self._results = [[tag.at(index) for tag in RESULT] for index in range(tags.depth)]
-        self._status = frozenset(tag.name for tag in STATUS)
+        self.notices: tuple[str, ...] = ()
+        kinds = tags.tags
+        slots = range(kinds.slots(tags.depth))
+        self._head = [(name, tag.name) for name, tag in kinds.head]
+        self._slots = [[(name, tag.at(index)) for name, tag in kinds.trigger] for index in slots]
+        self._results = [[tag.at(index) for tag in kinds.result] for index in slots]
+        self._status = frozenset(tag.name for tag in kinds.status)
 
     async def connect(self, deadline: Ns) -> None:
         """Raises DeviceError while the tags are at fault."""
@@ -103,15 +100,18 @@ class DirectPlc:
         values: dict[str, Any] = tags.values
         if tags.clock_ms is not None:
             values["PlcClockMs"] = tags.clock_ms()
-        head = PlcHead(**{name: values[tag.name] for name, tag in HEAD})
+        head = PlcHead(**{name: values[full] for name, full in self._head})
         slots = tuple(
-            TriggerSlot(**{name: values[full] for name, full in self._slots[slot_of(seq, tags.depth)]}) for seq in seqs
+            TriggerSlot(**{name: values[full] for name, full in self._slots[tags.tags.slot_of(seq, tags.depth)]})
+            for seq in seqs
         )
         return PlcReading(sent_at, head, slots)
 
     async def changed(self, deadline: Ns) -> None:
         """Return at a trigger, after the polling interval or at the deadline."""
         self._check()
+        if self._tags.fault is not None:
+            raise self._tags.fault
         seconds = min(deadline - time.monotonic_ns(), self._poll_s * 1e9) / 1e9
         if seconds <= 0 or self._tags.changed.is_set():
             await asyncio.sleep(0)
@@ -134,10 +134,30 @@ class DirectPlc:
     async def write_answer(self, answer: Answer, deadline: Ns) -> None:
         """The slot's fields, then, in a step of its own, ResultSeq."""
         await self._request(deadline)
-        index = slot_of(answer.seq, self._tags.depth)
+        tags = self._tags.tags
+        index = tags.slot_of(answer.seq, self._tags.depth)
         self._write(dict(zip(self._results[index], answer_values(answer), strict=True)))
         await self._request(deadline)
-        self._write({RESULT_SEQ.at(index): answer.seq})
+        self._write({tags.result_seq.at(index): answer.seq})
+
+    async def survey(self, deadline: Ns) -> tuple[TagReport, ...]:
+        """Every tag as it lies in memory."""
+        await self._reach(deadline)
+        tags = self._tags
+        return tuple(
+            TagReport(name, name, tag.type.value, "read", "may not be written" if name in tags.refused else "")
+            for name, tag in tags.kinds.items()
+        )
+
+    async def read_tags(self, names: Sequence[str], deadline: Ns) -> dict[str, StatusValue | None]:
+        """Tags by full name."""
+        await self._request(deadline)
+        return {name: self._tags.values.get(name) for name in names}
+
+    async def write_tags(self, values: Mapping[str, StatusValue], deadline: Ns) -> None:
+        """Tags by full name, in one step."""
+        await self._request(deadline)
+        self._write(values)
 
     async def close(self) -> None:
         """Forget the connection."""
@@ -145,6 +165,11 @@ class DirectPlc:
 
     async def _request(self, deadline: Ns) -> None:
         self._check()
+        await self._reach(deadline)
+
+    async def _reach(self, deadline: Ns) -> None:
+        if self._tags.fault is not None:
+            raise self._tags.fault
         if self._tags.frozen:
             await asyncio.sleep(max(deadline - time.monotonic_ns(), 0) / 1e9)
             raise DeviceTimeout(_DEVICE, "no answer in time")
@@ -152,8 +177,6 @@ class DirectPlc:
     def _check(self) -> None:
         if not self._connected:
             raise DeviceUnavailable(_DEVICE, "not connected")
-        if self._tags.fault is not None:
-            raise self._tags.fault
 
     def _write(self, values: Mapping[str, TagValue]) -> None:
         try:

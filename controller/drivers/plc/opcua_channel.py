@@ -2,6 +2,8 @@
 
 asyncua's `Client.connect` starts a supervisor, a watchdog and a renewal task that read behind the caller's back; the
 same steps are done here one by one, and the channel is renewed by whoever waits for the next poll.
+With a security policy the server's endpoints are asked for first, so that a certificate that nobody trusts is refused
+by name before anything is said to it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from asyncua.client.client import Client
 from asyncua.client.ua_client import UASocketProtocol
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
+from cryptography.exceptions import InvalidSignature
 
 from controller.drivers.plc import opcua_wire as wire
+from controller.drivers.plc.opcua_security import PRODUCT_URI, Credentials, SecuritySettings, load_credentials
 from controller.errors import DeviceError, DeviceRefused, DeviceTimeout, DeviceUnavailable
 from statemachines.vocabulary import MS, Ns
 
@@ -26,6 +30,9 @@ _Reply = TypeVar("_Reply")
 
 FLOOR_NS = 5 * MS
 """The least time that a request gets, so that an answer may still be tried after its deadline (rule f)."""
+
+CHANNEL_LIFETIME_MS = 3_600_000
+"""Asked for; three quarters of what the server grants are used."""
 
 _SESSION_TIMEOUT_MS = 30_000
 _GOODBYE_S = 0.3
@@ -49,6 +56,8 @@ def translated(device: str) -> Generator[None, None, None]:
         raise DeviceRefused(device, f"answered {status_name(error.code)}") from error
     except OSError as error:
         raise DeviceUnavailable(device, f"connection lost or refused ({error})") from error
+    except InvalidSignature as error:
+        raise DeviceRefused(device, "does not own the certificate that it shows") from error
     except (ua.UaError, ValueError) as error:
         raise DeviceRefused(device, f"answered something that is not OPC UA as agreed ({error})") from error
 
@@ -56,35 +65,103 @@ def translated(device: str) -> Generator[None, None, None]:
 class Channel:
     """A connection to one server. Not to be used again once closed or after an error."""
 
-    def __init__(self, endpoint: str, request_timeout_ns: int) -> None:
+    def __init__(self, endpoint: str, request_timeout_ns: int, security: SecuritySettings | None = None) -> None:
         self.endpoint = self._endpoint = endpoint
         self._request_timeout_ns = request_timeout_ns
+        self._security = security or SecuritySettings()
         self._client: Client | None = None
         self._protocol: UASocketProtocol | None = None
         self._token = b""
         self._renew_at = 0
         self._silent = False
 
+    @property
+    def token_id(self) -> int:
+        """Number of the key that the channel is secured with; another after each renewal, 0 when closed."""
+        if self._protocol is None:
+            return 0
+        return int(self._protocol._connection.security_token.TokenId)  # pyright: ignore[reportPrivateUsage]
+
     async def open(self, deadline: Ns) -> None:
-        """Connect socket, secure channel and session, all before the deadline. Raises DeviceError."""
+        """Connect socket, secure channel and session, all before the deadline.
+
+        Raises ConfigError where certificate, user or policy are not accepted on either side, else DeviceError.
+        """
         remaining = self._seconds(deadline, limited=False)
-        client = self._client = Client(self._endpoint, timeout=remaining)
-        client.name = client.description = "Linegate"
-        client.application_uri = "urn:linegate:station"
-        # Small PLCs have room for few sessions: one that nobody closed must not occupy its place for an hour.
-        client.session_timeout = _SESSION_TIMEOUT_MS
         with translated(self._endpoint):
             async with asyncio.timeout(remaining):
-                await client.connect_socket()
-                self._protocol = client.uaclient.protocol
-                await client.send_hello()
-                await client.open_secure_channel()
-                await client.create_session()
-                await client.activate_session()
-        if self._protocol is None:
+                # Reading files and making keys would hold up the loop that decides.
+                credentials = await asyncio.to_thread(load_credentials, self._security)
+                with self._explained(credentials):
+                    await self._connect(credentials, remaining)
+        client = self._client
+        if client is None or self._protocol is None:
             raise DeviceUnavailable(self._endpoint, "connection lost while connecting")
         self._token = nodeid_to_binary(client.uaclient.session.authentication_token)
         self._schedule_renewal(client)
+
+    async def _connect(self, credentials: Credentials, seconds: float) -> None:
+        server = None
+        if self._security.secured:
+            server = credentials.choose(await self._endpoints(seconds), self._endpoint)
+        client = self._client = self._new_client(seconds)
+        client.application_uri = credentials.application_uri
+        if server is not None:
+            client.security_policy = credentials.policy_for(server)
+            client.uaclient.set_security(client.security_policy)
+        await client.connect_socket()
+        self._protocol = client.uaclient.protocol
+        await client.send_hello()
+        await client.open_secure_channel()
+        await client.create_session()
+        self._check_password_stays_secret(client, credentials)
+        client.user_private_key = credentials.user_key
+        await client.activate_session(self._security.user_name, credentials.password, credentials.user_certificate)
+
+    async def _endpoints(self, seconds: float) -> list[ua.EndpointDescription]:
+        """What the server offers, asked for without security on a connection of its own."""
+        client = self._new_client(seconds)
+        try:
+            await client.connect_socket()
+            await client.send_hello()
+            await client.open_secure_channel()
+            return await client.get_endpoints()
+        finally:
+            protocol = client.uaclient.protocol
+            if protocol is not None and protocol.transport is not None:
+                protocol.transport.abort()
+                await asyncio.sleep(0)
+
+    def _new_client(self, seconds: float) -> Client:
+        client = Client(self._endpoint, timeout=seconds)
+        client.name = client.description = "Linegate"
+        client.product_uri = PRODUCT_URI
+        client.secure_channel_timeout = CHANNEL_LIFETIME_MS
+        # Small PLCs have room for few sessions: one that nobody closed must not occupy its place for an hour.
+        client.session_timeout = _SESSION_TIMEOUT_MS
+        return client
+
+    def _check_password_stays_secret(self, client: Client, credentials: Credentials) -> None:
+        """A password leaves encrypted for a trusted server, or not at all. Raises ConfigError."""
+        security = self._security
+        if security.user_name is None or security.message_mode is ua.MessageSecurityMode.SignAndEncrypt:
+            return
+        policy = client.server_policy(ua.UserTokenType.UserName).SecurityPolicyUri
+        if not policy or policy.endswith("#None"):
+            cure = f'{self._endpoint} takes the password in the clear only: use mode = "sign_and_encrypt"'
+            raise security.wrong("user_name", security.user_name, cure)
+        credentials.believe(client.security_policy.peer_certificate or b"", self._endpoint)
+
+    @contextmanager
+    def _explained(self, credentials: Credentials) -> Generator[None, None, None]:
+        """A server's refusal for reasons of security as what a person must mend."""
+        try:
+            yield
+        except ua.UaStatusCodeError as error:
+            explained = credentials.explain(error.code, self._endpoint)
+            if explained is None:
+                raise
+            raise explained from error
 
     async def read(self, payload: bytes, count: int, deadline: Ns) -> list[wire.WireValue | wire.BadStatus]:
         """One Read request; `count` values come back. Raises DeviceError."""

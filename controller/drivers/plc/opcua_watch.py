@@ -19,6 +19,14 @@ LONGEST_NS = 50_000_000
 _KEEPALIVE_S = 5.0
 
 
+_SLACK = 1.5
+"""A server may round an interval up to its own step; more than this is another interval than was asked for."""
+
+
+class TooSlow(Exception):
+    """The server does not publish or sample as often as was asked for; the text says how often."""
+
+
 class Watch:
     """A subscription that only wakes: values are always read afresh, so a lost notification costs 50 ms, not a part."""
 
@@ -29,7 +37,7 @@ class Watch:
 
     @classmethod
     async def open(cls, channel: Channel, nodes: Sequence[ua.NodeId], publishing_ms: float, deadline: Ns) -> Watch:
-        """Subscribe to these nodes. Raises DeviceError."""
+        """Subscribe to these nodes. Raises DeviceError, or TooSlow; then nothing is left on the server."""
         watch = cls(channel)
         subscription = ua.CreateSubscriptionRequest()
         keepalive = max(1, int(_KEEPALIVE_S * 1000 / publishing_ms))
@@ -47,6 +55,14 @@ class Watch:
         reply = await channel.call(items, ua.CreateMonitoredItemsResponse, deadline)
         if any(not result.StatusCode.is_good() for result in reply.Results):
             raise DeviceRefused(channel.endpoint, "does not monitor TriggerSeq, Enable or SessionAck: poll instead")
+        publishing = created.Parameters.RevisedPublishingInterval
+        sampling = max(result.RevisedSamplingInterval for result in reply.Results)
+        # A sampling interval of 0 is by exception: faster than any.
+        if not max(publishing, sampling) <= _SLACK * publishing_ms:
+            removal = ua.DeleteSubscriptionsRequest()
+            removal.Parameters.SubscriptionIds = [created.Parameters.SubscriptionId]
+            await channel.call(removal, ua.DeleteSubscriptionsResponse, deadline)
+            raise TooSlow(f"samples every {sampling:g} ms and publishes every {publishing:g} ms")
         watch._loop = asyncio.create_task(watch._publish(), name="opcua publish")
         return watch
 

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Literal
 
 from statemachines.checkword import answer_check
 from statemachines.vocabulary import Answer
 
 TagValue = bool | int | float | str
+Profile = Literal["sequence", "four-phase"]
+"""How part and answer change hands: numbered rings, or one trigger and one result with acknowledged edges."""
 
 
 class Direction(Enum):
@@ -145,20 +148,6 @@ RESULT: tuple[Tag, ...] = (
 RESULT_SEQ = Tag("ResultSeq", _OUT, _DINT, "TriggerSeq of the part answered; written last", "Result", span=_SEQ)
 """What makes a result slot valid."""
 
-TAGS: tuple[Tag, ...] = (
-    *(tag for _, tag in HEAD),
-    *(tag for _, tag in TRIGGER),
-    *STATUS,
-    *RESULT,
-    RESULT_SEQ,
-)
-"""The whole contract."""
-
-
-def slot_of(seq: int, depth: int) -> int:
-    """Slot of a sequence number in a ring of `depth` slots (a power of two)."""
-    return (seq - 1) & (depth - 1)
-
 
 def answer_values(answer: Answer) -> tuple[TagValue, ...]:
     """An answer's values in the order of `RESULT`."""
@@ -179,19 +168,89 @@ def answer_values(answer: Answer) -> tuple[TagValue, ...]:
     )
 
 
-def names(depth: int) -> dict[str, Tag]:
-    """Every tag of a PLC with rings of this depth, by its full name."""
-    return {tag.at(index): tag for tag in TAGS for index in range(depth if tag.ring else 1)}
+@dataclass(frozen=True, slots=True)
+class TagSet:
+    """The tags of one profile, in the order in which they are read and written.
+
+    head, trigger: tags with their fields of `PlcHead` and `TriggerSlot`. result: a result slot's fields in the order of
+    `answer_values`; result_seq is written in a request of its own after them. rings: slots are numbered from 0 to
+    depth - 1; without rings there is one slot and its tags carry no number.
+    """
+
+    profile: Profile
+    head: tuple[tuple[str, Tag], ...]
+    trigger: tuple[tuple[str, Tag], ...]
+    status: tuple[Tag, ...]
+    result: tuple[Tag, ...]
+    result_seq: Tag
+    rings: bool
+
+    @property
+    def tags(self) -> tuple[Tag, ...]:
+        """The whole contract of this profile."""
+        fields = (tag for _, tag in (*self.head, *self.trigger))
+        return (*fields, *self.status, *self.result, self.result_seq)
+
+    def slots(self, depth: int) -> int:
+        """How many slots the triggers and the results have."""
+        return depth if self.rings else 1
+
+    def slot_of(self, seq: int, depth: int) -> int:
+        """Slot of a sequence number; depth is a power of two."""
+        return (seq - 1) & (depth - 1) if self.rings else 0
+
+    def names(self, depth: int) -> dict[str, Tag]:
+        """Every tag of a PLC with rings of this depth, by its full name."""
+        return {tag.at(index): tag for tag in self.tags for index in range(depth if tag.ring else 1)}
 
 
-def markdown_table() -> str:
+SEQUENCE = TagSet("sequence", HEAD, TRIGGER, STATUS, RESULT, RESULT_SEQ, rings=True)
+
+
+def _single(tag: Tag, name: str, prefix: str = "") -> Tag:
+    """A ring's field as the only one of its kind."""
+    return replace(tag, name=f"{prefix}{name}", ring="", echoes=tag.echoes.replace("Trigger[i].", ""))
+
+
+_ONLY_IN_SEQUENCE = frozenset({"TriggerSeq", "SessionAck", "TriggerAckSeq", "Depth", "Check"})
+
+FOUR_PHASE = TagSet(
+    "four-phase",
+    head=(
+        ("trigger", Tag("Trigger", _IN, _BOOL, "0→1 asks for an inspection; held until TriggerAck")),
+        ("result_ack", Tag("ResultAck", _IN, _BOOL, "1 = result taken; back to 0 once ResultValid is 0")),
+        *((field, tag) for field, tag in HEAD if tag.name not in _ONLY_IN_SEQUENCE),
+    ),
+    trigger=tuple(
+        (field, _single(tag, {"Seq": "TriggerId"}.get(tag.name, tag.name)))
+        for field, tag in TRIGGER
+        if tag.name not in _ONLY_IN_SEQUENCE
+    ),
+    status=(
+        Tag("TriggerIdAck", _OUT, _DINT, "TriggerId that was taken; stands before TriggerAck rises", span=_SEQ),
+        *(tag for tag in STATUS if tag.name not in _ONLY_IN_SEQUENCE),
+        Tag("TriggerAck", _OUT, _BOOL, "trigger taken and durable; 0 again after Trigger is 0"),
+        Tag("Busy", _OUT, _BOOL, "a part is being inspected; for display, never sequence on it"),
+        Tag("ResultValid", _OUT, _BOOL, "the result block is whole; 0 after ResultAck"),
+        Tag("ResultToggle", _OUT, _BOOL, "changes with every result"),
+        Tag("MissedTrigger", _OUT, _BOOL, "a trigger came while none could be taken; 0 again with the next one taken"),
+    ),
+    result=tuple(_single(tag, tag.name, "Result.") for tag in RESULT),
+    result_seq=_single(replace(RESULT_SEQ, meaning="TriggerId of the part answered"), "TriggerId", "Result."),
+    rings=False,
+)
+
+TAG_SETS: dict[Profile, TagSet] = {tags.profile: tags for tags in (SEQUENCE, FOUR_PHASE)}
+
+
+def markdown_table(tags: TagSet = SEQUENCE) -> str:
     """The tag table of docs/plc-contract.md."""
     lines: list[str] = []
     for direction in Direction:
         lines += [f"### {direction.value}", "", "| tag | type | needed | meaning |", "|---|---|---|---|"]
         lines += [
             f"| `{tag.title}` | {tag.type.value} | {'optional' if tag.optional else 'yes'} | {tag.meaning} |"
-            for tag in TAGS
+            for tag in tags.tags
             if tag.direction is direction
         ]
         lines.append("")

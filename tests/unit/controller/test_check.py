@@ -16,7 +16,7 @@ from controller.sim.workspace import PACKAGES, Workspace, make_workspace
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return make_workspace(
-        tmp_path / "station", name="s1", belt="b", plc_endpoint="opc.tcp://127.0.0.1:4840/plc", image_budget_mb=10
+        tmp_path / "station", name="s1", belt="b", plc_address="opc.tcp://127.0.0.1:4840/plc", image_budget_mb=10
     )
 
 
@@ -44,7 +44,7 @@ BROKEN = [
     (STATION, "opc.tcp://127.0.0.1:4840/plc", "http://plc", "plc.endpoint", "http://plc", "pattern"),
     (STATION, "Linegate.{tag}", "Linegate.tag", "plc.tags.pattern", "Linegate.tag", "{tag}"),
     (STATION, 'kind = "opcua"', 'kind = "profinet"', "plc.kind", "profinet", "opcua"),
-    (STATION, 'kind = "sim"', 'kind = "webcam"', "cameras.0", "station.toml", "folder"),
+    (STATION, 'kind = "sim"', 'kind = "webcam"', "cameras.0.kind", "webcam", "folder"),
     (STATION, 'belt = "b"', 'belt = ""', "cameras.0.belt", "", "at least 1"),
     (STATION, "budget_mb = 10", "budget_mb = 0", "images.budget_mb", "0", "greater than or equal to 1"),
     (STATION, "budget_mb = 10", "budget_mb = 999999999999", "images.budget_mb", "999999999999", "free on that disk"),
@@ -128,7 +128,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "nowhere.toml" in problem.file
 
 
-@pytest.mark.parametrize("command", ["run", "check", "demo", "parts"])
+@pytest.mark.parametrize("command", ["run", "check", "demo", "parts", "plc"])
 def test_every_command_helps_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -20,7 +20,7 @@ from controller.status.security.users import UsersFile, matches
 @pytest.fixture
 def station(tmp_path: Path) -> Path:
     return make_workspace(
-        tmp_path / "s", name="s1", belt="b", plc_endpoint="opc.tcp://127.0.0.1:4840/plc", image_budget_mb=10
+        tmp_path / "s", name="s1", belt="b", plc_address="opc.tcp://127.0.0.1:4840/plc", image_budget_mb=10
     ).station
 
 

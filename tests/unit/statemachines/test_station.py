@@ -28,6 +28,7 @@ from statemachines.vocabulary import (
     HealthReported,
     Inferred,
     LinkLost,
+    LinkUp,
     LoadRecipe,
     Mode,
     ModeRequested,
@@ -315,6 +316,15 @@ def test_stop_abandons_and_stays_stopped() -> None:
     station, commands = play(running(), trigger(), Stopped(NOW))
     assert any(isinstance(c, RecordOutcome) for c in commands)
     assert station.line.state == "stopped"
+
+
+@pytest.mark.parametrize(
+    "event", [reading(head(trigger_seq=1, plc_epoch=10), slot(1)), LinkUp(NOW)], ids=["read", "up"]
+)
+def test_what_the_link_still_brings_after_a_stop_changes_nothing(event: Event) -> None:
+    station, _ = play(running(), Stopped(NOW))
+    assert step(station, event) == (station, ())
+    assert not station.latch.latched
 
 
 def test_missed_triggers_are_counted_and_told() -> None:

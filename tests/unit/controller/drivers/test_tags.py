@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from controller.drivers.plc.tags import HEAD, RESULT, TAGS, TRIGGER, Direction, markdown_table, names, slot_of
+from controller.drivers.plc.tags import (
+    FOUR_PHASE,
+    HEAD,
+    RESULT,
+    SEQUENCE,
+    TAG_SETS,
+    TRIGGER,
+    Direction,
+    TagSet,
+    markdown_table,
+)
 from statemachines.checkword import trigger_check
 from statemachines.vocabulary import PlcHead, TriggerSlot
 
@@ -28,7 +38,11 @@ def check_examples() -> str:
 
 
 def renewed(page: str) -> str:
-    for name, text in (("tags", markdown_table()), ("check", check_examples())):
+    for name, text in (
+        ("tags", markdown_table()),
+        ("check", check_examples()),
+        ("four-phase tags", markdown_table(FOUR_PHASE)),
+    ):
         page = re.sub(
             rf"(<!-- {name}: begin .*?-->\n).*?(<!-- {name}: end -->)",
             lambda found, text=text: f"{found[1]}\n{text}\n{found[2]}",
@@ -41,31 +55,45 @@ def renewed(page: str) -> str:
 def test_the_page_is_current() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert renewed(page) == page
-    for tag in TAGS:
+    for tag in (*SEQUENCE.tags, *FOUR_PHASE.tags):
         assert f"| `{tag.title}` |" in page
 
 
 def test_every_tag_has_one_name() -> None:
-    assert len(names(8)) == len({tag.title for tag in TAGS if not tag.ring}) + 8 * (len(TRIGGER) + len(RESULT) + 1)
-    assert len({tag.title for tag in TAGS}) == len(TAGS)
+    tags = SEQUENCE.tags
+    singles = {tag.title for tag in tags if not tag.ring}
+    assert len(SEQUENCE.names(8)) == len(singles) + 8 * (len(TRIGGER) + len(RESULT) + 1)
 
 
-def test_the_head_fills_its_value_and_starts_with_the_trigger() -> None:
-    assert {field for field, _ in HEAD} == set(PlcHead.__dataclass_fields__)
-    assert HEAD[0][1].name == "TriggerSeq"
-    assert [field for field, _ in TRIGGER if field != "encoder_pos"] == [
-        field for field in TriggerSlot.__dataclass_fields__ if field != "encoder_pos"
+@pytest.mark.parametrize("tags", TAG_SETS.values(), ids=lambda tags: tags.profile)
+def test_the_head_fills_its_value_and_starts_with_the_trigger(tags: TagSet) -> None:
+    assert len({tag.title for tag in tags.tags}) == len(tags.tags)
+    assert tags.head[0][1].name == {"sequence": "TriggerSeq", "four-phase": "Trigger"}[tags.profile]
+    assert [field for field, _ in tags.trigger if field not in ("encoder_pos", "check")] == [
+        field for field in TriggerSlot.__dataclass_fields__ if field not in ("encoder_pos", "check")
     ]
 
 
-def test_echoes_name_tags_of_the_plc() -> None:
-    from_plc = {tag.title for tag in TAGS if tag.direction is Direction.PLC_TO_STATION}
-    assert {tag.echoes for tag in TAGS if tag.echoes} <= from_plc
+def test_both_heads_fill_the_whole_value() -> None:
+    fields = {field for tags in TAG_SETS.values() for field, _ in tags.head}
+    assert fields == set(PlcHead.__dataclass_fields__)
+    assert len(HEAD) == len(FOUR_PHASE.head)
+
+
+@pytest.mark.parametrize("tags", TAG_SETS.values(), ids=lambda tags: tags.profile)
+def test_echoes_name_tags_of_the_plc(tags: TagSet) -> None:
+    from_plc = {tag.title for tag in tags.tags if tag.direction is Direction.PLC_TO_STATION}
+    assert {tag.echoes for tag in tags.tags if tag.echoes} <= from_plc
+
+
+def test_without_rings_every_number_has_the_one_slot() -> None:
+    assert FOUR_PHASE.names(8) == FOUR_PHASE.names(1)
+    assert [FOUR_PHASE.slot_of(seq, 8) for seq in (1, 2, 1 << 30)] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(("seq", "slot"), [(1, 0), (2, 1), (8, 7), (9, 0), (1 << 30, 7)])
 def test_slots(seq: int, slot: int) -> None:
-    assert slot_of(seq, 8) == slot
+    assert SEQUENCE.slot_of(seq, 8) == slot
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from controller.segment import Segment
 from controller.sim.belt import FOREVER, REUSE_MARGIN_NS, Belt, ExposureFault, Fault
-from controller.sim.segment import Segment
 
 MS = 1_000_000
 SECOND = 1_000 * MS

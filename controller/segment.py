@@ -58,14 +58,19 @@ class Segment:
     def size(self) -> int:
         return self._memory.size
 
+    def unname(self) -> None:
+        """Take away the name of one's own segment: the memory stays for those who have it, and goes with them."""
+        if self.owned:
+            self.owned = False
+            with contextlib.suppress(FileNotFoundError):
+                self._memory.unlink()
+
     def close(self) -> None:
         """Let go of it; an owner also removes the name, so that the memory goes with its last user."""
         if not self.is_open:
             return
         self.is_open = False
-        if self.owned:
-            with contextlib.suppress(FileNotFoundError):
-                self._memory.unlink()
+        self.unname()
         self._memory.close()
 
 

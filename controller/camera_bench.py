@@ -1,0 +1,166 @@
+"""A person at the bench with a camera: list, features, one picture, a live picture, a live figure of sharpness."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from controller.config import ConfigErrors, load_station
+from controller.errors import ConfigError, DeviceError
+from controller.exit_codes import CONFIG_ERROR
+from models.frame import Frame
+from statemachines.vocabulary import MS, Ns, PartKey
+
+DEVICE_ERROR = 3
+"""Exit code: the camera does not answer."""
+
+
+def list_cameras(args: argparse.Namespace) -> int:
+    from controller.drivers.camera.genicam_survey import find_cameras, producers
+
+    files: list[Path] = args.producer or producers()
+    if not files:
+        sys.stderr.write("no GenTL producer: give --producer, or set GENICAM_GENTL64_PATH to the vendor's folder\n")
+        return CONFIG_ERROR
+    try:
+        found = find_cameras(files)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return CONFIG_ERROR
+    return _show(args.json, [asdict(camera) for camera in found])
+
+
+def list_features(args: argparse.Namespace) -> int:
+    from controller.drivers.camera.genicam_survey import producers, read_features
+
+    files: list[Path] = args.producer or producers()
+    if len(files) != 1:
+        sys.stderr.write(f"{len(files)} GenTL producers: name one with --producer\n")
+        return CONFIG_ERROR
+    try:
+        found = read_features(files[0], args.device)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return CONFIG_ERROR
+    except DeviceError as error:
+        sys.stderr.write(f"{error}\n")
+        return DEVICE_ERROR
+    return _show(args.json, [asdict(feature) for feature in found])
+
+
+def _show(as_json: bool, rows: list[dict[str, object]]) -> int:
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        return 0
+    table = Table(*(rows[0] if rows else ("nothing found",)))
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+    return 0
+
+
+def grab(args: argparse.Namespace) -> int:
+    async def look(capture: Callable[[], Awaitable[Frame]]) -> None:
+        frame = await capture()
+        _write(frame, args.out)
+        Console().print(f"{args.out}: {frame.pixels.shape[1]}x{frame.pixels.shape[0]}, camera {frame.camera}")
+
+    return _with_camera(args, look)
+
+
+def preview(args: argparse.Namespace) -> int:
+    async def look(capture: Callable[[], Awaitable[Frame]]) -> None:
+        console, count = Console(), 0
+        while not args.frames or count < args.frames:
+            frame = await capture()
+            count += 1
+            _write(frame, args.out)
+            console.print(f"frame {frame.counter}: mean grey {frame.pixels.mean():.0f}, {args.out}", end="\r")
+            await asyncio.sleep(0.1)
+
+    return _with_camera(args, look)
+
+
+def focus(args: argparse.Namespace) -> int:
+    async def look(capture: Callable[[], Awaitable[Frame]]) -> None:
+        console, best, count = Console(), 0.0, 0
+        while not args.frames or count < args.frames:
+            figure = sharpness(await capture())
+            best, count = max(best, figure), count + 1
+            bar = "█" * round(40 * figure / best) if best else ""
+            console.print(f"sharpness {figure:10.1f}   best {best:10.1f}   {bar:40s}", end="\r", highlight=False)
+        console.print()
+
+    return _with_camera(args, look)
+
+
+def sharpness(frame: Frame) -> float:
+    """Variance of the Laplacian over the middle half of the picture: rises with focus, compare at the same scene only.
+
+    Source of the measure: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
+    """
+    grey = (
+        frame.pixels if frame.pixels.ndim == 2 else np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+    )
+    height, width = grey.shape
+    middle = np.ascontiguousarray(grey[height // 4 : height - height // 4, width // 4 : width - width // 4])
+    return float(cv2.Laplacian(middle, cv2.CV_64F).var())
+
+
+def _with_camera(args: argparse.Namespace, look: Callable[[Callable[[], Awaitable[Frame]]], Awaitable[None]]) -> int:
+    """Open a camera of a station, let somebody look through it, close it."""
+    from controller.app import open_camera
+
+    async def use() -> None:
+        config = load_station(args.station)
+        known = {camera.name: camera for camera in config.cameras}
+        if args.camera not in known:
+            cure = f"the station has {', '.join(sorted(known))}"
+            raise ConfigError(str(args.station), "cameras.name", args.camera, cure)
+        camera = open_camera(known[args.camera])
+        await camera.open(_in(20_000))
+        number = 0
+
+        async def capture() -> Frame:
+            nonlocal number
+            number += 1
+            return await camera.capture(PartKey(0, "bench", number), "bench", _in(2_000), _in(5_000))
+
+        try:
+            await look(capture)
+        finally:
+            await camera.close()
+
+    try:
+        asyncio.run(use())
+    except (ConfigErrors, ConfigError) as error:
+        sys.stderr.write(f"{error}\n")
+        return CONFIG_ERROR
+    except DeviceError as error:
+        sys.stderr.write(f"{error}\n")
+        return DEVICE_ERROR
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _write(frame: Frame, path: Path) -> None:
+    pixels = frame.pixels if frame.pixels.ndim == 2 else cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR)
+    ending = path.suffix or ".png"
+    _, encoded = cv2.imencode(ending, pixels)
+    path.write_bytes(encoded.tobytes())
+
+
+def _in(milliseconds: int) -> Ns:
+    return Ns(time.monotonic_ns() + milliseconds * MS)

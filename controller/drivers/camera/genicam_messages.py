@@ -1,0 +1,93 @@
+"""What the deciding process and a GenTL camera's process say to each other. Frames themselves lie in the frame pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from controller.channel import Message, Protocol
+
+Acquisition = Literal["software", "hardware", "free_running"]
+
+
+@dataclass(frozen=True, slots=True)
+class GenicamSettings:
+    """One camera behind a GenTL producer.
+
+    producer: path of the .cti file. device: serial number or user-defined name; empty where the producer has only one.
+    acquisition: what lets it expose: a command of Linegate, an edge on `trigger_source`, or its own clock. features:
+    SFNC names with their values, set in this order and read back. buffers: announced to the producer, at least its own
+    minimum. pool: frames that may be held at once. pool_name: shared memory that the deciding process made.
+    """
+
+    name: str
+    producer: str
+    device: str = ""
+    acquisition: Acquisition = "software"
+    trigger_source: str = "Line0"
+    features: dict[str, bool | int | float | str] = field(default_factory=dict[str, bool | int | float | str])
+    buffers: int = 8
+    pool: int = 48
+    largest: int = 8_000_000
+    pool_name: str = ""
+
+
+class Expose(Message, frozen=True):
+    """Trigger one exposure by software. token: comes back with its frame."""
+
+    token: int
+
+
+class CameraUp(Message, frozen=True):
+    """The device is open, its features are set, it is armed."""
+
+    serial: str
+    model: str
+    has_clock: bool
+
+
+class CameraLost(Message, frozen=True):
+    """The device is gone or cannot be opened; its process keeps trying."""
+
+    why: str
+
+
+class FeatureRefused(Message, frozen=True):
+    """The configuration asks for what the device cannot do; a person must mend it."""
+
+    feature: str
+    value: str
+    cure: str
+
+
+class FrameTaken(Message, frozen=True):
+    """A frame lies in the pool. token: of the Expose that asked for it, 0 where nobody did.
+
+    exposed_at: start of exposure, monotonic ns. counter: the device's own frame number.
+    """
+
+    slot: int
+    shape: tuple[int, ...]
+    token: int
+    counter: int
+    exposed_at: int
+    exposure_ns: int
+
+
+class FrameSpoilt(Message, frozen=True):
+    """A frame came and cannot be used: incomplete, of an unknown format, or there was no room for it."""
+
+    token: int
+    why: str
+
+
+class CameraAlive(Message, frozen=True):
+    """The process goes round its loop."""
+
+
+PROTOCOL = Protocol(
+    "linegate-camera",
+    1,
+    to_parent=(CameraUp, CameraLost, FeatureRefused, FrameTaken, FrameSpoilt, CameraAlive),
+    to_child=(Expose,),
+)

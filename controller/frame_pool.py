@@ -1,0 +1,116 @@
+"""Frames from a camera's process without a copy in the deciding one: a pool of slots in shared memory.
+
+The camera's process writes into a free slot and tells its number over the channel; the deciding process lends the
+slot's pixels out as a read-only array, and the slot is free again when the last reference to that array is gone. A pool
+without a free slot loses the frame, counted, on the camera's side: nothing grows and nobody waits.
+"""
+
+from __future__ import annotations
+
+import weakref
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.segment import Segment
+
+Pixels = NDArray[np.uint8]
+
+_PAGE = 4096
+_FREE, _LENT = 0, 1
+_HELD: list[Segment] = []
+"""Memory whose pixels were still held when their pool was closed."""
+
+
+class FramePool:
+    """One pool. The deciding process makes it by `create` and lends; the camera's process uses `attach` and puts.
+
+    slots: frames that may be held at once. largest: bytes of the largest frame.
+    """
+
+    def __init__(self, segment: Segment, slots: int, largest: int) -> None:
+        self._segment = segment
+        self._stride = (largest + _PAGE - 1) // _PAGE * _PAGE
+        self.slots, self.largest = slots, largest
+        self._state: NDArray[np.int64] = np.frombuffer(segment.buffer, np.int64, slots)
+        self._lent: set[int] = set()
+        self._next = 0
+
+    @classmethod
+    def create(cls, name: str, slots: int, largest: int) -> FramePool:
+        """Make the pool of this name, all slots free. What a crashed run left under the name goes away."""
+        if not 2 <= slots <= _PAGE // 8 or largest < 1:
+            raise ValueError(f"a pool of {slots} slots of {largest} bytes: 2 to {_PAGE // 8} slots are possible")
+        stride = (largest + _PAGE - 1) // _PAGE * _PAGE
+        pool = cls(Segment.create(name, _PAGE + slots * stride), slots, largest)
+        pool._state[:] = _FREE
+        return pool
+
+    @classmethod
+    def attach(cls, name: str, slots: int, largest: int) -> FramePool:
+        """Use a pool that another process made with the same figures. Raises FileNotFoundError."""
+        return cls(Segment.attach(name), slots, largest)
+
+    # --- the camera's side ------------------------------------------------------------------------------------
+
+    def put(self, pixels: Pixels) -> int | None:
+        """Copy a frame into a free slot; its number, or None where no slot is free or the frame is too large."""
+        if pixels.nbytes > self.largest:
+            return None
+        for step in range(self.slots):
+            slot = (self._next + step) % self.slots
+            if self._state[slot] == _FREE:
+                self._next = slot + 1
+                np.copyto(self._place(slot, pixels.nbytes).reshape(pixels.shape), pixels)
+                self._state[slot] = _LENT
+                return slot
+        return None
+
+    # --- the deciding side ------------------------------------------------------------------------------------
+
+    def lend(self, slot: int, shape: tuple[int, ...]) -> Pixels:
+        """The pixels of a slot that was told of, read-only; the slot is free once nobody holds them any more."""
+        pixels = self._place(slot, int(np.prod(shape))).reshape(shape)
+        # Views of the array keep the array itself alive, so the slot is never written to under anybody's eyes.
+        lent = pixels.view()
+        lent.setflags(write=False)
+        self._lent.add(slot)
+        weakref.finalize(_root(lent), self._give_back, slot)
+        return lent
+
+    def reclaim(self) -> None:
+        """Free what a camera's process that died has filled and never told of."""
+        for slot in range(self.slots):
+            if slot not in self._lent:
+                self._state[slot] = _FREE
+
+    @property
+    def lent(self) -> int:
+        """Slots whose pixels somebody holds."""
+        return len(self._lent)
+
+    def close(self) -> None:
+        """Let go of the memory; it stays mapped for as long as somebody holds pixels of it."""
+        self._state = np.zeros(self.slots, np.int64)
+        if self._lent:
+            # A mapping under somebody's pixels cannot go: it ends with the process.
+            self._segment.unname()
+            _HELD.append(self._segment)
+        else:
+            self._segment.close()
+
+    def _give_back(self, slot: int) -> None:
+        self._lent.discard(slot)
+        self._state[slot] = _FREE
+
+    def _place(self, slot: int, size: int) -> Pixels:
+        if not 0 <= slot < self.slots or size > self.largest:
+            raise ValueError(f"slot {slot} with {size} bytes is not one of this pool")
+        return np.frombuffer(self._segment.buffer, np.uint8, size, _PAGE + slot * self._stride)
+
+
+def _root(array: Pixels) -> Pixels:
+    """The array that every view of this one keeps alive."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array

@@ -1,0 +1,1 @@
+"""The function blocks of deploy/plc, parsed, type-checked and executed."""

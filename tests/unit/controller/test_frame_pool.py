@@ -1,0 +1,75 @@
+"""The pool of frames in shared memory: one copy in, none out, and no slot written to while somebody looks."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from controller.frame_pool import FramePool
+
+NAME = f"pool-test-{os.getpid()}"
+
+
+@pytest.fixture
+def pools() -> Iterator[tuple[FramePool, FramePool]]:
+    """The deciding side and the camera's."""
+    ours = FramePool.create(NAME, 3, 64)
+    theirs = FramePool.attach(NAME, 3, 64)
+    yield ours, theirs
+    gc.collect()
+    theirs.close()
+    ours.close()
+
+
+def frame(value: int) -> np.ndarray:
+    return np.full((4, 4), value, np.uint8)
+
+
+def test_what_was_put_is_lent_without_a_copy(pools: tuple[FramePool, FramePool]) -> None:
+    ours, theirs = pools
+    slot = theirs.put(frame(7))
+    assert slot is not None
+    pixels = ours.lend(slot, (4, 4))
+    assert np.array_equal(pixels, frame(7))
+    assert not pixels.flags.writeable
+    with pytest.raises(ValueError, match="read-only"):
+        pixels[0, 0] = 1
+
+
+def test_a_slot_is_free_only_when_nobody_holds_any_part_of_it(pools: tuple[FramePool, FramePool]) -> None:
+    ours, theirs = pools
+    slots = [theirs.put(frame(n)) for n in range(3)]
+    assert theirs.put(frame(9)) is None, "a full pool loses the frame, it does not grow"
+    held = [ours.lend(slot, (4, 4)) for slot in slots if slot is not None]
+    corner = held[1][2:, 2:]
+    del held[1]
+    gc.collect()
+    assert theirs.put(frame(9)) is None, "a view of the pixels keeps the slot"
+    assert corner.tolist() == [[1, 1], [1, 1]]
+    del corner
+    gc.collect()
+    assert theirs.put(frame(9)) == 1
+
+
+def test_what_a_dead_process_filled_and_never_told_of_is_reclaimed(pools: tuple[FramePool, FramePool]) -> None:
+    ours, theirs = pools
+    told = theirs.put(frame(1))
+    assert told is not None
+    pixels = ours.lend(told, (4, 4))
+    while theirs.put(frame(2)) is not None:
+        pass
+    ours.reclaim()
+    assert {theirs.put(frame(3)), theirs.put(frame(3))} == {0, 1, 2} - {told}
+    assert theirs.put(frame(3)) is None
+    assert np.array_equal(pixels, frame(1))
+
+
+def test_a_frame_that_is_too_large_is_refused(pools: tuple[FramePool, FramePool]) -> None:
+    ours, theirs = pools
+    assert theirs.put(np.zeros((9, 9), np.uint8)) is None
+    with pytest.raises(ValueError, match="slot 3"):
+        ours.lend(3, (4, 4))
