@@ -136,7 +136,9 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "Station.SetMode": (ua.Variant(1, ua.VariantType.Int32), "", "matrix"),
     "Station.ResetFailsafe": ("",),
     "Station.ChangeRecipe": ("washer", ""),
+    "Station.StartJob": ("sample", ""),
 }
+"""Of the methods whose wish reaches the station from any state; the vision system's are called with too few."""
 
 
 async def test_the_permission_matrix_over_nodes(server: Served) -> None:
@@ -190,9 +192,10 @@ async def writes(client: Client, attribute: AttributeIds, values: list[ua.Varian
 
 
 async def test_the_permission_matrix_over_methods(server: Served) -> None:
-    station, alarm = method_id("Station"), method_id("Alarms.Camera")
+    alarm = method_id("Alarms.Camera")
     calls: dict[ua.NodeId, tuple[Role, ua.NodeId, tuple[Any, ...]]] = {
-        method_id(name): (least, station, ARGUMENTS[name]) for name, least in METHODS.items()
+        method_id(name): (access.role, method_id(name.rpartition(".")[0]), ARGUMENTS.get(name, ()))
+        for name, access in METHODS.items()
     }
     for number, least in STANDARD_METHODS.items():
         calls[ua.NodeId(ua.Int32(number))] = (least, alarm, ())
@@ -203,7 +206,7 @@ async def test_the_permission_matrix_over_methods(server: Served) -> None:
                 asked = len(server.commands)
                 code = await status_of_call(client, target, method, *arguments)
                 assert (code == StatusCodes.BadUserAccessDenied) is not may, f"{name} calls {method}: {code:#x}"
-                assert (len(server.commands) > asked) is (may and target == station), f"{name} calls {method}"
+                assert (len(server.commands) > asked) is (may and bool(arguments)), f"{name} calls {method}"
                 told = await client.get_node(method).read_attribute(AttributeIds.UserExecutable)
                 assert told.Value is not None
                 assert told.Value.Value is may

@@ -21,6 +21,7 @@ from controller.status.vision.machine import TRANSITIONS, State
 from controller.status.vision.nodesets import MACHINE_VISION, PACK_ML, importable, read_nodeset
 from controller.status.vision.system import AUTOMATIC, NAME, RECIPES, VISION
 from statemachines.handshake import Link
+from tests.integration import status_access
 from tests.integration.status_cache import model_cache
 from tests.integration.vision_station import TIMEOUT_S, VisionStation, serving
 
@@ -80,7 +81,8 @@ class Nodeset:
 
 @asynccontextmanager
 async def client_of(station: VisionStation) -> AsyncGenerator[Client]:
-    async with Client(station.endpoint, timeout=TIMEOUT_S) as client:
+    """An engineer, over an encrypted session."""
+    async with status_access.client_of(station.endpoint, "emil", timeout=TIMEOUT_S) as client:
         # Reads the same classes as `load_data_type_definitions`, which sends some hundred requests at once for them.
         assert await cache.load(model_cache()) is not None
         yield client

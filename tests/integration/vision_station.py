@@ -47,6 +47,7 @@ def first_snapshot() -> StationSnapshot:
         "recipe_id": 1,
         "recipe_hash": HASH,
         "last_parts": [],
+        "reports": [],
         "latencies": {"total": StageLatency(0, 0, 0, 0, 0)},
     }
     return StationSnapshot(**values)
