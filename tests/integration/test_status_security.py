@@ -22,12 +22,14 @@ from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from controller.status.access import METHODS, STANDARD_METHODS, WRITABLE, Role, permits
 from controller.status.address_space import NODES, Kind, StatusNode, node_id
-from controller.status.messages import SetMode
+from controller.status.messages import HoldStation, SetMode, StartJob
 from controller.status.nodes import variant_type
 from controller.status.process import StatusLimits
 from controller.status.security import limits
 from controller.status.security.pki import Pki, thumbprint
 from controller.status.security.users import UsersFile
+from controller.status.vision.system import RECIPES, VISION
+from statemachines.vocabulary import Hold
 from tests.integration.status_access import (
     PEOPLE,
     POLICIES,
@@ -230,6 +232,23 @@ async def test_the_permission_matrix_over_the_address_space_itself(server: Serve
             with pytest.raises(UaError):
                 await client.register_server(server.shown.server)  # pyright: ignore[reportArgumentType]
     assert len(server.shown.server.iserver.aspace.keys()) == count
+
+
+async def test_a_wish_bears_the_name_that_logged_in_and_what_only_reads_leaves_no_trace(server: Served) -> None:
+    halt, release = f"{VISION}.Halt", f"{RECIPES}.ReleaseRecipeHandle"
+    async with client_of(server.endpoint, "olga") as client:
+        asked, noted = len(server.commands), len(server.notes)
+        code = await status_of_call(client, method_id(RECIPES), method_id(release))
+        assert code == StatusCodes.BadArgumentsMissing
+        code = await status_of_call(client, method_id(VISION), method_id(halt), mode(7), "broken belt")
+        assert code == StatusCodes.Good
+        code = await status_of_call(client, method_id("Station"), method_id("Station.StartJob"), "sample", "Ada")
+        assert code == StatusCodes.Good
+    held, started = server.commands[asked:]
+    assert held == HoldStation(held.id, Hold.HALTED, "olga", "broken belt (cause 7)")
+    assert started == StartJob(started.id, "sample", "olga for Ada")
+    called = [note.detail["what"] for note in server.notes[noted:] if note.detail.get("act") == "called"]
+    assert called == [method_id(halt).to_string(), method_id("Station.StartJob").to_string()]
 
 
 # --- the mode -----------------------------------------------------------------------------------------------------

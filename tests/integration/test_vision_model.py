@@ -113,7 +113,7 @@ async def watched(client: Client) -> Watch:
     watch = Watch()
     subscription = await client.create_subscription(20, watch)
     namespace = await client.get_namespace_index(MACHINE_VISION)
-    types = [client.get_node(ua.NodeId(number, namespace)) for number in EVENT_TYPES]
+    types = [client.get_node(ua.NodeId(ua.Int32(number), ua.Int16(namespace))) for number in EVENT_TYPES]
     await subscription.subscribe_events(client.get_node(OURS + NAME), types)
     return watch
 
@@ -174,7 +174,7 @@ async def test_every_mandatory_child_is_there_with_its_type_rank_and_access() ->
 
         async def compare(declaration: str, node: Node) -> None:
             nonlocal checked
-            found = {(await child.read_browse_name()).Name: child for child in await node.get_children()}
+            found = {str((await child.read_browse_name()).Name): child for child in await node.get_children()}
             for source in nodeset.sources(declaration):
                 for child in nodeset.children(source):
                     name = nodeset.name(child)

@@ -81,7 +81,9 @@ class GuardedConnection(OPCUAProtocol):
             return
         transport.set_write_buffer_limits(high=limits.UNREAD)
         self.transport = transport
-        self.processor = GuardedProcessor(self.iserver, Outlet(transport), self.limits)
+        self.processor = GuardedProcessor(  # pyright: ignore[reportIncompatibleVariableOverride]
+            self.iserver, Outlet(transport), self.limits
+        )
         self.processor.set_policies(self.policies)
         self.iserver.asyncio_transports.append(transport)
         self.clients.append(self)
