@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 
 from controller.config_plc import PlcConfig
+from controller.config_status import StatusSection
 from controller.errors import ConfigError, ControllerError
 from controller.strict import Count, Located, Name, Strict
 from statemachines.vocabulary import MS, Fallback, Ns, Policy, RecipeFacts
@@ -120,14 +121,6 @@ class ImagesSection(Strict):
     queue_frames: Annotated[int, Field(ge=1, le=1000)] = 32
 
 
-class StatusSection(Strict):
-    """[status]: the OPC UA status server."""
-
-    enabled: bool = True
-    endpoint: Annotated[str, Field(pattern=r"^opc\.tcp://[^\s/]+:\d+(/\S*)?$")] = "opc.tcp://127.0.0.1:4850/linegate"
-    snapshot_ms: Annotated[int, Field(ge=20, le=5000)] = 100
-
-
 class WatchdogSection(Strict):
     """[watchdog]."""
 
@@ -170,6 +163,14 @@ class StationConfig(Strict):
     @property
     def images_path(self) -> Path:
         return self.station.data_dir / "images"
+
+    @property
+    def pki_path(self) -> Path:
+        return self.status.pki_dir or self.station.data_dir / "pki"
+
+    @property
+    def users_path(self) -> Path:
+        return self.status.users_file or self.pki_path / "users.json"
 
     @property
     def latch_path(self) -> Path:
