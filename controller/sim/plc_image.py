@@ -77,7 +77,7 @@ class ResultBlock:
 
 @dataclass(frozen=True, slots=True)
 class StationImage:
-    """The tags that Linegate writes, copied at the start of a scan."""
+    """The tags that Linegate writes, copied at the start of a scan. The last three are of the four-phase profile."""
 
     heartbeat: int = 0
     online: bool = False
@@ -89,6 +89,9 @@ class StationImage:
     recipe_ack_seq: int = 0
     recipe_status: int = 0
     results: Sequence[ResultBlock] = ()
+    trigger_id_ack: int = 0
+    trigger_ack: bool = False
+    result_valid: bool = False
 
 
 def next_seq(seq: int) -> int:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from controller.sim.conveyor import Encoder
 from controller.sim.plc_image import GateAction, ModeWord, PartId
-from controller.sim.plc_program import PlcSetup
+from controller.sim.plc_line import PlcSetup
 
 NAMESPACE = "urn:linegate:softplc"
 NAMESPACE_INDEX = 2
@@ -51,6 +51,7 @@ class SoftPlcSettings:
     clock_offset_ms: where PlcClockMs starts, to try its wrap. eject_ms: from the flap's movement to its sensor.
     closed_loop: the next part comes as soon as the last one was answered, or after answer_limit_ms (100 ms where None);
     rate_ppm is then only the highest rate. defects: tags that are not as the contract asks.
+    phase_ms, trigger_pulse_ms: of the four-phase profile, as `PlcSetup` says.
     plc_epoch must differ from that of the PLC's last start; trigger_seq is where its numbers go on.
     """
 
@@ -85,6 +86,8 @@ class SoftPlcSettings:
     clock_offset_ms: int = 0
     live_every_ms: float = 250.0
     defects: tuple[TagDefect, ...] = ()
+    phase_ms: int = 500
+    trigger_pulse_ms: int | None = None
 
     def __post_init__(self) -> None:
         if self.depth not in DEPTHS:
@@ -111,4 +114,6 @@ class SoftPlcSettings:
             verify_ms=self.verify_ms,
             resting=self.resting,
             auto_acknowledge_ms=self.auto_acknowledge_ms,
+            phase_ms=self.phase_ms,
+            trigger_pulse_ms=self.trigger_pulse_ms,
         )

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from controller.sim.plc_image import PartId, ResultBlock, StationImage, TriggerBlock, ring_slot
-from controller.sim.plc_program import PlcOutputs
+from controller.sim.plc_line import PlcOutputs
 from controller.sim.plc_settings import TagDefect
 
 _HEAD_WORDS = [
@@ -160,7 +160,7 @@ def spoiled(declared: list[DeclaredTag], defects: Sequence[TagDefect]) -> list[D
     return list(tags.values())
 
 
-class _Unserved:
+class UnservedCell:
     """A tag's value that only the program knows."""
 
     def __init__(self, value: Any) -> None:
@@ -196,7 +196,7 @@ class PlcTags:
     def bind(self, server: TagServer, private: frozenset[str] = frozenset()) -> None:
         """Take the tags of a server that is built. private: those that the program keeps for itself, served or not."""
         self._cells = {
-            tag.name: _Unserved(EMPTY[tag.kind]) if tag.name in private else server.cell(tag.name)
+            tag.name: UnservedCell(EMPTY[tag.kind]) if tag.name in private else server.cell(tag.name)
             for tag in self.declared
         }
         self._results = [

@@ -17,9 +17,12 @@ from typing import assert_never
 
 from controller.sim import plc_commands as cmd
 from controller.sim.conveyor import NS_PER_MS, arrivals
+from controller.sim.four_phase_program import FourPhaseProgram
+from controller.sim.four_phase_tags import FourPhaseTags
 from controller.sim.gate import Passage, Source
 from controller.sim.plc_image import PartId, ResultBlock, TriggerBlock
-from controller.sim.plc_program import PlcOutputs, PlcProgram, Sensors
+from controller.sim.plc_line import PlcOutputs, Sensors
+from controller.sim.plc_program import PlcProgram
 from controller.sim.plc_settings import SoftPlcSettings
 from controller.sim.plc_tags import DeclaredTag, PlcTags, TagKind, TagServer, spoiled
 from controller.sim.tally import Tally
@@ -42,12 +45,16 @@ class SoftPlc:
     def __init__(self, settings: SoftPlcSettings, post: Callable[[cmd.PlcEvent], None]) -> None:
         self._settings, self._post = settings, post
         part_ids = TagKind.TEXT if settings.part_id_kind == "text" else TagKind.WORD
-        self._tags = PlcTags(settings.depth, part_ids, self._result_written, self._acknowledged)
+        self._tags: PlcTags | FourPhaseTags = (
+            FourPhaseTags(part_ids, self._result_written, self._acknowledged)
+            if settings.profile == "four-phase"
+            else PlcTags(settings.depth, part_ids, self._result_written, self._acknowledged)
+        )
         limit = settings.answer_limit_ms
         self._tally = Tally(
             round(settings.gate_delay_ms * NS_PER_MS), None if limit is None else round(limit * NS_PER_MS)
         )
-        self._program = PlcProgram(settings.setup(settings.plc_epoch, settings.trigger_seq))
+        self._program = self._download(settings.plc_epoch, settings.trigger_seq)
         self._epoch = settings.plc_epoch
         self._zero_ns = time.monotonic_ns()
         self._session = 0
@@ -63,6 +70,10 @@ class SoftPlc:
         self._end = asyncio.Event()
         self._brought_all = False
         self._finished = False
+
+    def _download(self, plc_epoch: int, trigger_seq: int) -> PlcProgram | FourPhaseProgram:
+        setup = self._settings.setup(plc_epoch, trigger_seq)
+        return FourPhaseProgram(setup) if self._settings.profile == "four-phase" else PlcProgram(setup)
 
     async def serve(self) -> None:
         """Serve and run the line until told to end."""
@@ -264,7 +275,7 @@ class SoftPlc:
         for passage in self._program.abandon():
             self._tally.gate_passed(passage, self._epoch)
         self._epoch = plc_epoch
-        self._program = PlcProgram(self._settings.setup(plc_epoch, trigger_seq))
+        self._program = self._download(plc_epoch, trigger_seq)
         self._session = 0
         self._scan()
         self._tags.write_trigger_seq(trigger_seq)

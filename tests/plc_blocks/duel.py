@@ -20,7 +20,8 @@ from controller.sim.plc_image import (
     next_seq,
     ring_slot,
 )
-from controller.sim.plc_program import PlcOutputs, PlcProgram, PlcSetup, Sensors
+from controller.sim.plc_line import PlcOutputs, PlcSetup, Sensors
+from controller.sim.plc_program import PlcProgram
 from tests.plc_blocks.blocks import BlockPlc
 from tests.plc_blocks.random_line import Knobs, RandomLine
 from tests.plc_blocks.random_station import DEPTH, RandomStation, Told

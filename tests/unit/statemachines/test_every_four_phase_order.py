@@ -3,8 +3,8 @@
 Explored: the real `statemachines.station` tables with the real order of status writes, joined to a PLC that may break
 the contract once in each history: give a pulse, drop or raise a bit at any moment, raise Trigger before its fields or
 while the station is not Ready, ask for the same part again, skip a number. Reads may be torn: each tag is from now or
-from the moment of the last read. Writes take one step a request. The journal commits late, cameras and models fail or come
-late, deadlines strike and phases run out at any moment, the link is lost, the PLC restarts, Enable falls.
+from the moment of the last read. Writes take one step a request. The journal commits late, cameras and models fail or
+come late, deadlines strike and phases run out at any moment, the link is lost, the PLC restarts, Enable falls.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from controller.sim.plc_image import (
     ring_slot,
     trigger_check,
 )
-from controller.sim.plc_program import PlcOutputs, PlcProgram, PlcSetup, Sensors
+from controller.sim.plc_line import PlcOutputs, PlcSetup, Sensors
+from controller.sim.plc_program import PlcProgram
 from statemachines import checkword
 from statemachines.vocabulary import Action, Answer, Mode, Reason, Severity, Verdict
 
