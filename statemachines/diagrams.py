@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 
-from statemachines import cycle, handshake, line
+from statemachines import cycle, four_phase, handshake, line, phases
 
 _INTRO = """# State machines
 
@@ -24,7 +24,14 @@ def render() -> str:
             "## Part cycle (`statemachines/cycle.py`)\n",
             _part_cycle(),
             "\n## Handshake with the PLC, sequence profile (`statemachines/handshake.py`)\n",
-            _handshake(),
+            _session(handshake.TABLE),
+            "\n## Session with the PLC, four-phase profile (`statemachines/four_phase.py`)\n",
+            _session(four_phase.TABLE),
+            "\nWhile a session is open each part's trigger and the results have a handshake of their own.\n",
+            "\n### Trigger\n",
+            _trigger(),
+            "\n### Result\n",
+            _result(),
             "\n## Line (`statemachines/line.py`)\n",
             _line(),
             "",
@@ -47,15 +54,34 @@ def _part_cycle() -> str:
     return _mermaid(edges, cycle.Stage.CAPTURING.name)
 
 
-def _handshake() -> str:
+def _session(table: handshake.Table) -> str:
     edges: dict[tuple[str, str], list[str]] = defaultdict(list)
     edges[("OFFLINE", "WAITING")].append("LinkUp")
-    for (link, sign), (target, _) in handshake.TABLE.items():
+    for (link, sign), (target, _) in table.items():
         edges[(link.name, target.name)].append(sign.name)
     for link in handshake.Link:
         if link is not handshake.Link.OFFLINE:
             edges[(link.name, "OFFLINE")].append("LinkLost")
     return _mermaid(edges, handshake.Link.OFFLINE.name)
+
+
+def _trigger() -> str:
+    edges: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (phase, sign), (target, _) in four_phase.TRIGGERS.items():
+        edges[(phase.name, target.name)].append(sign.name)
+    taken, acknowledged = phases.TriggerPhase.TAKEN, phases.TriggerPhase.ACKNOWLEDGED
+    edges[(taken.name, acknowledged.name)].append("TriggerCommitted")
+    return _mermaid(edges, phases.TriggerPhase.HELD.name)
+
+
+def _result() -> str:
+    edges: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (phase, sign), (target, _) in four_phase.RESULTS.items():
+        edges[(phase.name, target.name)].append(sign.name)
+    phase = phases.ResultPhase
+    edges[(phase.FREE.name, phase.WRITING.name)].append("Publish")
+    edges[(phase.WRITING.name, phase.SHOWN.name)].append("BlockWritten")
+    return _mermaid(edges, phase.CLEARING.name)
 
 
 def _line() -> str:

@@ -120,7 +120,7 @@ def classify(hs: Handshake, event: PlcRead, contract: Contract) -> tuple[Handsha
         return hs, sign
     slot = event.slots[0] if event.slots else None
     if hs.link is Link.OPENING:
-        # A trigger on the last session's Ready must lie below the baseline. A baseline beside Trigger 1 must be
+        # A trigger on the last session's Ready must lie below the baseline. Beside Trigger 1 the baseline must be
         # certain: it says which trigger is not taken.
         told_at = hs.phases.told_at
         if told_at is None or event.sent_at < told_at or slot is None:

@@ -34,7 +34,10 @@ _MARGIN_MS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """What runs. status_clients: OPC UA clients that read the whole status at 10 Hz from a process of their own."""
+    """What runs. status_clients: OPC UA clients that read the whole status at 10 Hz from a process of their own.
+
+    trigger_pulse_ms: four-phase profile, pulses instead of a held Trigger.
+    """
 
     parts: int = 300
     rate_ppm: float = 120.0
@@ -48,6 +51,7 @@ class LineSettings:
     protocol: Protocol = "opcua"
     profile: Profile = "sequence"
     poll_ms: float = 2.0
+    trigger_pulse_ms: int | None = None
     camera: Literal["sim", "gentl"] = "sim"
     source: SourceSettings | None = None
     product: str = "washer"
@@ -118,6 +122,7 @@ def run_line(settings: LineSettings, folder: Path, progress: Progress | None = N
         SoftPlcSettings(
             protocol=settings.protocol,
             profile=settings.profile,
+            trigger_pulse_ms=settings.trigger_pulse_ms,
             rate_ppm=settings.rate_ppm,
             jitter_ms=settings.jitter_ms,
             seed=settings.seed,
@@ -158,6 +163,7 @@ def _run_station(
         protocol=settings.protocol,
         profile=settings.profile,
         poll_ms=settings.poll_ms,
+        trigger_pulse_ms=settings.trigger_pulse_ms,
         camera=camera,
         mode=settings.mode,
         ok_images=settings.ok_images,

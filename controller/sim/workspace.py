@@ -26,7 +26,7 @@ process_priority = "realtime"
 [plc]
 profile = "{profile}"
 poll_ms = {poll_ms}
-fault_reset_from_plc = true
+{pulse}fault_reset_from_plc = true
 {plc}
 
 [[cameras]]
@@ -123,6 +123,7 @@ def make_workspace(
     image_budget_mb: int = 20_000,
     ok_images: str = "jpeg",
     poll_ms: float = 2.0,
+    trigger_pulse_ms: int | None = None,
     camera: str = SIM_CAMERA,
 ) -> Workspace:
     """Write station.toml and the recipes into a folder; what was recorded there before stays.
@@ -145,6 +146,7 @@ def make_workspace(
         ok_images=ok_images,
         status_endpoint=status_endpoint,
         poll_ms=poll_ms,
+        pulse="" if trigger_pulse_ms is None else f"trigger_pulse_ms = {trigger_pulse_ms}\n",
     )
     station = folder / "station.toml"
     station.write_text(text, encoding="utf-8")

@@ -248,6 +248,8 @@ class Hand:
         """Keep Trigger at 1 until TriggerAck; else it never falls by itself."""
         self.acknowledges = True
         self.releases = True
+        self.wakes = True
+        """Let the link read at once after each change; else only the polling interval counts."""
         self.order: list[tuple[str, object]] = []
         tags.on_write = self.written
 
@@ -262,7 +264,8 @@ class Hand:
 
     def set(self, name: str, value: bool) -> None:
         self._tags.values[name] = value
-        self._tags.changed.set()
+        if self.wakes:
+            self._tags.changed.set()
 
     def written(self, name: str, value: object) -> None:
         values = self._tags.values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -398,3 +399,36 @@ async def test_a_pulse_too_short_to_read_is_counted_when_the_next_number_comes()
         await line.until(lambda: line.tags.values["MissedTriggers"] == 1, "the gap")
     assert (after.seq, after.part_id) == (2, 2)
     assert [answer.part_id for answer in line.answers] == [2]
+
+
+@pytest.mark.parametrize("poll_ms", [10, 100])
+async def test_no_held_trigger_is_missed_however_slow_the_polling(poll_ms: int) -> None:
+    async with line_of(poll_ms=poll_ms, recipe=facts(deadline_ms=2000, window_ms=1000)) as line:
+        line.plc.wakes = False
+        await line.ready()
+        answers = [await line.trigger(part_id) for part_id in range(1, 13)]
+        assert line.tags.values["MissedTriggers"] == 0
+    assert [(answer.part_id, answer.reason) for answer in answers] == [(n, Reason.DECIDED) for n in range(1, 13)]
+
+
+async def test_every_pulse_between_two_reads_is_counted() -> None:
+    async with line_of(poll_ms=100, recipe=facts(deadline_ms=2000, window_ms=1000)) as line:
+        line.plc.wakes = line.plc.holds = False
+        await line.ready()
+        numbers = range(1, 31)
+        for part_id in numbers:
+            line.plc.trigger(part_id)
+            await asyncio.sleep(0.03)
+            line.plc.set("Trigger", False)
+            await asyncio.sleep(0.04)
+        line.plc.holds = True
+        await line.ready()
+        await line.trigger(31)
+        missed = {
+            int(e.detail["first"]) + n for e in line.notes.events("missed") for n in range(int(e.detail["count"]))
+        }
+        answered = {answer.seq for answer in line.answers}
+    assert missed, "pulses of 30 ms cannot all be seen every 100 ms"
+    assert missed | answered == {*numbers, 31}
+    assert not missed & answered
+    assert line.tags.values["MissedTriggers"] == len(missed)

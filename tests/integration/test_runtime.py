@@ -11,6 +11,7 @@ from controller.errors import DeviceUnavailable
 from controller.lane_watch import LaneWatch
 from controller.plc_duty import PlcTiming
 from models.errors import ImageUnfit, InferenceFailed
+from statemachines.handshake import Contract
 from statemachines.vocabulary import (
     MS,
     Action,
@@ -357,3 +358,44 @@ async def test_slow_reconnects_do_not_stop_the_deadlines() -> None:
         (outcome,) = await line.ended(1)
     assert outcome.reason in (Reason.LOST, Reason.DEADLINE)
     assert not outcome.answered or outcome.verdict is Verdict.NO_DECISION
+
+
+@pytest.mark.parametrize("contract", [Contract(), Contract(profile="four-phase")], ids=["sequence", "four-phase"])
+async def test_a_part_in_flight_keeps_its_recipe_over_a_change(contract: Contract) -> None:
+    async with workbench(recipe=facts(deadline_ms=5000), contract=contract) as line:
+        await line.ready()
+        line.model.hang = True
+        seq = line.tags.trigger(4711) if line.hand is None else line.hand.trigger(4711)
+        await line.until(line.model.started.is_set, "the inference")
+        line.tags.values.update({"RecipeRequest": 2, "RecipeRequestSeq": 1})
+        await line.until(lambda: line.tags.values["RecipeActive"] == 2, "the new recipe")
+        line.model.hang = False
+        line.model.release.set()
+        before = await line.answer_for(seq)
+        await line.ready()
+        after = await line.trigger(4712, recipe_id=2)
+        outcomes = await line.ended(2)
+    assert [answer.reason for answer in (before, after)] == [Reason.DECIDED] * 2
+    triggers = {r.fact.part: r.fact for r in line.notes.records if isinstance(r.fact, RecordTrigger)}
+    assert [triggers[outcome.part].recipe_hash for outcome in outcomes] == [facts(1).hash, facts(2).hash]
+
+
+async def test_the_plc_never_sees_one_requests_number_beside_anothers_status() -> None:
+    async with workbench() as line:
+        await line.ready()
+        seen: list[tuple[object, object, object]] = []
+        written = line.tags.on_write
+
+        def note(name: str, value: object) -> None:
+            values = line.tags.values
+            seen.append((values["RecipeAckSeq"], values["RecipeStatus"], values["RecipeActive"]))
+            if written is not None:
+                written(name, value)  # type: ignore[arg-type]
+
+        line.tags.on_write = note
+        for number, recipe_id in ((1, 2), (2, 77), (3, 1)):
+            line.tags.values.update({"RecipeRequest": recipe_id, "RecipeRequestSeq": number})
+            await line.until(lambda n=number: line.tags.values["RecipeAckSeq"] == n, "RecipeAckSeq")
+    assert {(status, active) for ack, status, active in seen if ack == 1} <= {(1, 2), (0, 2), (2, 2)}
+    first_of = {ack: (status, active) for ack, status, active in reversed(seen)}
+    assert (first_of[1], first_of[2], first_of[3]) == ((1, 2), (2, 2), (1, 1))

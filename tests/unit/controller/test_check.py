@@ -39,6 +39,9 @@ SECURITY = [
     ('user_certificate = "c"\nuser_key = "k"', ("plc.security", "station.toml", "needs a policy")),
 ]
 
+PROFILE = 'profile = "sequence"'
+FOUR_PHASE = 'profile = "four-phase"\n'
+
 BROKEN = [
     (STATION, "schema = 1", "schema = 2", "schema", "2", "schema = 1"),
     (STATION, 'name = "s1"', 'name = "s 1/x"', "station.name", "s 1/x", "pattern"),
@@ -51,6 +54,9 @@ BROKEN = [
     (STATION, "poll_ms = 2.0", "poll_ms = nan", "plc.poll_ms", "nan", "finite"),
     (STATION, "poll_ms = 2.0", "depth = 6", "plc.depth", "6", "8"),
     (STATION, "poll_ms = 2.0", "max_in_flight = 8", "plc", "station.toml", "at most depth - 1 = 7"),
+    (STATION, PROFILE, FOUR_PHASE + "max_in_flight = 9", "plc", "station.toml", "at most depth = 8"),
+    (STATION, "poll_ms = 2.0", "trigger_pulse_ms = 40", "plc", "station.toml", "TriggerSeq is no pulse"),
+    (STATION, PROFILE, FOUR_PHASE + "trigger_pulse_ms = -1", "plc.trigger_pulse_ms", "-1", "0"),
     (STATION, "poll_ms = 2.0", "plc_lost_ms = 100", "plc", "station.toml", "twice request_timeout_ms"),
     (STATION, "opc.tcp://127.0.0.1:4840/plc", "http://plc", "plc.endpoint", "http://plc", "pattern"),
     (STATION, "Linegate.{tag}", "Linegate.tag", "plc.tags.pattern", "Linegate.tag", "{tag}"),

@@ -10,15 +10,20 @@ come late, deadlines strike and phases run out at any moment, the link is lost, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
+
 from controller.plc_order import next_request
 from controller.ports import StatusValue
+from statemachines import cycle as part_cycle
+from statemachines import four_phase
 from statemachines.cycle import FINAL, Stage, awaits_write
 from statemachines.errors import IllegalEvent
-from statemachines.handshake import Contract, Handshake, Link
+from statemachines.four_phase import AckSign, TriggerSign
+from statemachines.handshake import Contract, Handshake, Link, Reply, Sign
 from statemachines.line import Line
 from statemachines.phases import Phases, ResultPhase, TriggerPhase
 from statemachines.sequence import distance, following
@@ -58,7 +63,6 @@ from statemachines.vocabulary import (
     Verdict,
 )
 
-LIMIT = 10**9
 QUEUE, MODULUS = 2, 8
 BASELINE = 7
 """The parts are numbered 8 and 1: the numbers wrap on the way."""
@@ -109,6 +113,8 @@ class World:
     parts: int = 2
     faults: int = 1
     calm: bool = False
+    flawless: bool = False
+    """Nothing goes wrong in this history: the PLC must receive every result."""
     next_session: int = 2
     baseline: int = BASELINE
     together: frozenset[tuple[int, int]] = frozenset()
@@ -116,6 +122,8 @@ class World:
     block: Answer | None = None
     block_seq: int = 0
     writing: tuple[tuple[PartKey, Answer, int], ...] = ()
+    taking: bool = False
+    """The PLC took the result shown and has not seen ResultValid 0 since."""
     received: frozenset[tuple[int, int]] = frozenset()
     """(session, TriggerId) of results that the PLC took."""
     commits: tuple[PartKey, ...] = ()
@@ -125,6 +133,8 @@ class World:
     published: tuple[PartKey, ...] = ()
     accepted: tuple[PartKey, ...] = ()
     ended: tuple[PartKey, ...] = ()
+    expired: tuple[PartKey, ...] = ()
+    """Parts whose deadline passed before they were published."""
     missed: frozenset[int] = frozenset()
     """Numbers of this session that were counted as missed."""
 
@@ -179,6 +189,8 @@ def absorb(world: World, event: Event, mode: Mode) -> World:
         world = world.but(next_session=world.next_session + 1, missed=frozenset())
     if hs.link is Link.IN_SESSION and world.station.handshake.link is not Link.IN_SESSION:
         world = world.but(baseline=hs.last_seq)
+        if world.tag("SessionId") != hs.session_id:
+            raise Violation("a session began before the PLC was told")
     # Where a phase began decides only when it runs out, which may be at any moment here.
     phases = replace(hs.phases, trigger_since=NOW, result_since=NOW, toggle=False, missed=False)
     world = world.but(station=replace(station, handshake=replace(hs, phases=phases)))
@@ -228,14 +240,14 @@ def _publish(world: World, command: Publish, at: Ns, mode: Mode) -> World:
         raise Violation(f"invariant 1: part {part} was answered twice")
     if (answer.seq, answer.part_id) not in world.together:
         raise Violation(f"invariant 2: part {part} answered as {answer.part_id}")
-    if answer.reason is Reason.DECIDED and at > command.deadline:
+    if answer.reason is Reason.DECIDED and (at > command.deadline or part in world.expired):
         raise Violation(f"invariant 3: part {part} was decided after its deadline")
     if mode is Mode.SHADOW and answer.action is not Action.NONE:
         raise Violation(f"invariant 6: {answer.action.name} in SHADOW")
     if answer.session_id != world.station.handshake.session_id:
         raise Violation(f"part {part} answered outside of its session")
-    last = world.published[-1] if world.published else None
-    if last is not None and last.epoch == part.epoch and distance(last.seq, part.seq, MODULUS) > MODULUS // 2:
+    before = [other.seq for other in world.published if other.epoch == part.epoch]
+    if before and distance(before[-1], part.seq, MODULUS) > MODULUS // 2:
         raise Violation(f"part {part} was answered out of order")
     return world.but(published=(*world.published, part), writing=(*world.writing, (part, answer, 0)))
 
@@ -264,6 +276,8 @@ def _trigger_moves(world: World) -> Iterator[tuple[str, World]]:
             yield "plc: Trigger 0", world.but(plc=down)
         elif spare:
             yield "plc: Trigger 0 too early", broken.but(plc=down)
+    if world.half == 0 and world.made and spare and not plc.trigger:
+        yield "plc: Trigger 1 again", broken.but(plc=replace(plc, trigger=True))
     if world.half == 0 and world.made < world.parts and not plc.trigger:
         fields = replace(plc, part_id=world.made + 1)
         if invited and not spare:
@@ -273,8 +287,6 @@ def _trigger_moves(world: World) -> Iterator[tuple[str, World]]:
             yield "plc: fields", world.but(plc=fields, half=1, made=world.made + 1)
         elif spare and plc.enable:
             yield "plc: fields uninvited", broken.but(plc=fields, half=1, made=world.made + 1)
-        if spare and world.made:
-            yield "plc: Trigger 1 again", broken.but(plc=replace(plc, trigger=True))
     if world.half == 1:
         numbered = replace(plc, seq=following(plc.seq, MODULUS))
         yield "plc: TriggerId", world.but(plc=numbered, half=0 if plc.trigger else 2)
@@ -289,10 +301,12 @@ def _trigger_moves(world: World) -> Iterator[tuple[str, World]]:
 def _result_moves(world: World) -> Iterator[tuple[str, World]]:
     plc, valid = world.plc, bool(world.tag("ResultValid"))
     broken = world.but(faults=0)
-    if valid and not plc.result_ack:
-        yield "plc: takes the result", _take_result(world).but(plc=replace(plc, result_ack=True))
+    if valid and not plc.result_ack and not world.taking:
+        yield "plc: takes the result", _take_result(world).but(plc=replace(plc, result_ack=True), taking=True)
     if not valid and plc.result_ack:
-        yield "plc: ResultAck 0", world.but(plc=replace(plc, result_ack=False))
+        yield "plc: ResultAck 0", world.but(plc=replace(plc, result_ack=False), taking=False)
+    elif not valid and world.taking:
+        yield "plc: sees ResultValid 0", world.but(taking=False)
     if world.faults and not valid and not plc.result_ack:
         yield "plc: ResultAck 1 too early", broken.but(plc=replace(plc, result_ack=True))
     if world.faults and valid and plc.result_ack:
@@ -304,8 +318,10 @@ def _take_result(world: World) -> World:
     answer = world.block
     if answer is None or answer.seq != world.block_seq:
         raise Violation("the PLC took a torn block")
+    if answer.epoch_echo != world.plc.plc_epoch:
+        return world
     key = (answer.session_id, answer.seq)
-    if key in world.received and world.faults:
+    if key in world.received:
         raise Violation(f"invariant 1: the PLC was shown {key} twice")
     if (answer.seq, answer.part_id) not in world.together:
         raise Violation(f"invariant 2: the PLC was shown part {answer.part_id} as {answer.seq}")
@@ -318,16 +334,18 @@ def _disturbances(world: World) -> Iterator[tuple[str, World]]:
         if plc.enable:
             yield "plc: Enable 0", world.but(plc=replace(plc, enable=False), half=0)
         if plc.plc_epoch == 7:
+            # A PLC that starts waits for ResultValid 0 before it takes anything.
             fresh = PlcTags(seq=0, plc_epoch=8)
-            yield "plc: restart", world.but(plc=fresh, half=0)
+            yield "plc: restart", world.but(plc=fresh, half=0, taking=True)
             retained = replace(plc, plc_epoch=8, trigger=False, result_ack=False)
-            yield "plc: restart with equal numbers", world.but(plc=retained, half=0)
+            yield "plc: restart with equal numbers", world.but(plc=retained, half=0, taking=True)
     if not plc.enable and not world.tag("Ready") and world.station.handshake.link is Link.WAITING:
         yield "plc: Enable 1", world.but(plc=replace(plc, enable=True))
 
 
 def _read_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
-    if world.station.handshake.link is Link.OFFLINE:
+    hs = world.station.handshake
+    if hs.link is Link.OFFLINE:
         yield "link: up", absorb(world, LinkUp(NOW), mode)
         return
     now, then = world.plc, world.at_last_read
@@ -341,7 +359,11 @@ def _read_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
     ):
         if mix not in seen:
             seen.add(mix)
-            yield name, absorb(world.but(at_last_read=now), _event(world, mix, NOW), mode)
+            after = absorb(world.but(at_last_read=now), _event(world, mix, NOW), mode)
+            goes_on = hs.link is Link.IN_SESSION and after.station.handshake.link is Link.IN_SESSION and now.enable
+            if goes_on and now.plc_epoch != hs.plc_epoch:
+                raise Violation("the PLC was restarted, and the station goes on as if it had not been")
+            yield name, after
     if world.faults:
         after = world.but(at_last_read=now, faults=0)
         yield "read when a phase is over", absorb(after, _event(world, now, LATE), mode)
@@ -365,7 +387,8 @@ def _device_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
         yield "camera: failed", absorb(after, Failed(part, "top", NOW, Reason.CAMERA, "silent"), mode)
     for part, cycle in world.station.cycles.items():
         if cycle.stage not in FINAL and cycle.stage is not Stage.PUBLISHING:
-            yield "deadline", absorb(world, DeadlinePassed(part, Ns(cycle.deadline + 1)), mode)
+            after = world if part in world.expired else world.but(expired=(*world.expired, part))
+            yield "deadline", absorb(after, DeadlinePassed(part, Ns(cycle.deadline + 1)), mode)
 
 
 def _link_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
@@ -446,6 +469,9 @@ def check_quiet(world: World) -> None:
     for part, cycle in world.station.cycles.items():
         if cycle.stage is Stage.QUEUED:
             raise Violation(f"invariant 5: the result of {part} waits for nothing")
+    for part in world.published if world.flawless else ():
+        if (part.epoch, part.seq) not in world.received:
+            raise Violation(f"invariant 5: the result of {part} was withdrawn before the PLC took it")
 
 
 def key_of(world: World) -> tuple[object, ...]:
@@ -460,8 +486,9 @@ def key_of(world: World) -> tuple[object, ...]:
         (world.plc, world.at_last_read, world.tags, world.half, world.made, world.faults),
         (world.next_session, world.baseline, world.together, world.missed, world.block_seq),
         (_gist(world.block), tuple((part, done) for part, _, done in world.writing)),
-        (world.received, world.commits, world.durable, frozenset(world.captures)),
+        (world.taking, world.received, world.commits, world.durable, frozenset(world.captures)),
         (frozenset(world.published), frozenset(world.accepted), frozenset(world.ended)),
+        frozenset(world.expired) - frozenset(world.published) - frozenset(world.ended),
     )
 
 
@@ -487,11 +514,13 @@ class Explored:
 
 def explore(mode: Mode, scope: Scope) -> Explored:
     """Every reachable state, nearest first, so that a violation comes with its shortest history."""
-    first = start(mode).but(parts=scope.parts, faults=scope.faults, calm=scope.calm)
+    first = start(mode).but(
+        parts=scope.parts, faults=scope.faults, calm=scope.calm, flawless=scope.calm and not scope.faults
+    )
     seen = {hash(key_of(first))}
     frontier: deque[tuple[World, tuple[str, ...]]] = deque([(first, ())])
     transitions, answered_all = 0, False
-    while len(seen) < LIMIT and frontier:
+    while frontier:
         world, history = frontier.popleft()
         try:
             check(world)
@@ -507,3 +536,103 @@ def explore(mode: Mode, scope: Scope) -> Explored:
             raise AssertionError(f"{error}\nafter: {' | '.join(history)}") from error
         answered_all = answered_all or len(world.received) == scope.parts == len(world.ended)
     return Explored(len(seen), transitions, answered_all)
+
+
+CALM = Scope(parts=2, faults=0, calm=True)
+ONE_FAULT = Scope(parts=1, faults=1, calm=True)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("mode", "scope", "at_least"),
+    [
+        (Mode.AUTO_REJECT, CALM, 3_000),
+        (Mode.AUTO_REJECT, ONE_FAULT, 1_000),
+        (Mode.AUTO_REJECT, Scope(parts=1, faults=0, calm=False), 5_000),
+        (Mode.SHADOW, ONE_FAULT, 1_000),
+        (Mode.ALERT, ONE_FAULT, 1_000),
+        pytest.param(Mode.AUTO_REJECT, Scope(parts=2, faults=1, calm=True), 50_000, marks=pytest.mark.slow),
+        pytest.param(Mode.AUTO_REJECT, Scope(parts=1, faults=1, calm=False), 30_000, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_invariants_hold_in_every_reachable_state(
+    mode: Mode, scope: Scope, at_least: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    explored = explore(mode, scope)
+    with capsys.disabled():
+        print(f"\nfour-phase, {mode.name}, {scope}: {explored.states} states, {explored.transitions} transitions")
+    assert explored.answered_all, "the search must reach the state in which the PLC took every result"
+    assert explored.states > at_least
+
+
+def _leads(
+    table: dict[tuple[Any, Any], tuple[Any, Any]], row: tuple[Any, Any], like: tuple[Any, Any]
+) -> Callable[[pytest.MonkeyPatch], None]:
+    """This row does what another one does."""
+    return lambda patch: patch.setitem(table, row, table[like])
+
+
+BREAKS: dict[str, tuple[Scope, Callable[[pytest.MonkeyPatch], None]]] = {
+    "one read is enough to take a trigger": (
+        Scope(parts=2, faults=1, calm=True),
+        lambda patch: patch.setattr(four_phase, "trigger_sign", _hasty(four_phase.trigger_sign)),
+    ),
+    "a result is not queued": (
+        CALM,
+        lambda patch: patch.setattr(Phases, "may_show", lambda _phases, _seq: True),  # pyright: ignore[reportUnknownLambdaType]
+    ),
+    "the deadline is ignored in the queue": (
+        CALM,
+        lambda patch: patch.setitem(
+            part_cycle.TABLE, (Stage.QUEUED, DeadlinePassed), ((Stage.QUEUED,), part_cycle.TABLE[_IGNORED][1])
+        ),
+    ),
+    "the same part is taken again": (
+        ONE_FAULT,
+        _leads(
+            four_phase.TRIGGERS,
+            (TriggerPhase.LATCHING, TriggerSign.AGAIN_DURABLE),
+            (TriggerPhase.LATCHING, TriggerSign.NEW),
+        ),
+    ),
+    "a result is withdrawn before ResultAck": (
+        CALM,
+        _leads(four_phase.RESULTS, (ResultPhase.SHOWN, AckSign.LOW), (ResultPhase.SHOWN, AckSign.HIGH)),
+    ),
+    "a restarted PLC is not noticed": (
+        Scope(parts=1, faults=0, calm=False),
+        _leads(four_phase.TABLE, (Link.IN_SESSION, Sign.EPOCH_CHANGED), (Link.IN_SESSION, Sign.QUIET)),
+    ),
+    "a session begins before the PLC was told": (
+        Scope(parts=1, faults=0, calm=False),
+        _leads(four_phase.TABLE, (Link.OPENING, Sign.SESSION_OLD), (Link.OPENING, Sign.QUIET)),
+    ),
+    "what TriggerId leaves out is not counted": (
+        ONE_FAULT,
+        lambda patch: patch.setattr(four_phase, "_count_gap", _silent_gap),
+    ),
+}
+_IGNORED = (Stage.ANSWERED, DeadlinePassed)
+
+
+def _silent_gap(hs: Handshake, until: int, _contract: Contract, _why: str) -> Reply:
+    return replace(hs, last_seq=until), ()
+
+
+def _hasty(careful: Callable[..., TriggerSign]) -> Callable[..., TriggerSign]:
+    def sign(hs: Handshake, event: PlcRead, slot: TriggerSlot, contract: Contract) -> TriggerSign:
+        hs = replace(hs, phases=replace(hs.phases, candidate=slot)) if hs.phases.candidate is not None else hs
+        return careful(hs, event, slot, contract)
+
+    return sign
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", BREAKS)
+def test_breaking_one_row_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search itself can fail: one wrong row, and it names the shortest way to the harm."""
+    scope, break_it = BREAKS[name]
+    break_it(monkeypatch)
+    with pytest.raises(AssertionError, match="after: plc: fields"):
+        explore(Mode.AUTO_REJECT, scope)

@@ -367,3 +367,68 @@ def test_health_is_the_gravest_report_and_clears() -> None:
     assert len(commands) == 2, "an unchanged report is not told twice"
     station, _ = play(station, HealthReported(NOW, "journal", Health.NORMAL, ""))
     assert station.health == (Health.MAINTENANCE, "images: disk 90 % full")
+
+
+# --- recipe change-over by the PLC ----------------------------------------------------------------------------
+
+
+def asked(seq: int, recipe_id: int, **changes: int) -> PlcRead:
+    return reading(head(recipe_request=recipe_id, recipe_request_seq=seq, **changes))
+
+
+def loads(commands: list[Command]) -> list[tuple[int, int]]:
+    return [(c.recipe_id, c.request_seq) for c in commands if isinstance(c, LoadRecipe)]
+
+
+def test_a_request_number_read_beside_the_old_request_is_no_request_yet() -> None:
+    station, commands = play(running(), asked(8, 1), asked(8, 2))
+    assert loads(commands) == []
+    assert outputs(station)["RecipeAckSeq"] == 0, "recipe 1 is loaded, but nobody asked for it"
+    station, commands = play(station, asked(8, 2))
+    assert loads(commands) == [(2, 8)]
+
+
+def test_asked_for_what_is_loaded_the_plc_is_told_so() -> None:
+    station, commands = play(running(), asked(8, 1), asked(8, 1))
+    assert loads(commands) == []
+    assert (outputs(station)["RecipeAckSeq"], outputs(station)["RecipeStatus"]) == (8, RECIPE_LOADED)
+    assert outputs(station)["RecipeHash"] == recipe().hash_word
+
+
+def test_a_request_that_comes_while_another_loads_is_taken_afterwards() -> None:
+    station, commands = play(running(), asked(8, 2), asked(8, 2), asked(9, 3), asked(9, 3))
+    assert loads(commands) == [(2, 8)]
+    station, commands = play(station, RecipeLoaded(NOW, recipe(2), 8), asked(9, 3))
+    assert loads(commands) == [(3, 9)]
+    assert (outputs(station)["RecipeActive"], outputs(station)["Ready"]) == (2, False)
+
+
+def test_a_refusal_names_its_reason_and_leaves_the_recipe_before_in_force() -> None:
+    station, _ = play(running(), asked(8, 77), asked(8, 77), RecipeRefused(NOW, 8, "no recipe has this number"))
+    tags = outputs(station)
+    assert (tags["RecipeAckSeq"], tags["RecipeStatus"], tags["RecipeActive"]) == (8, RECIPE_REFUSED, 1)
+    assert tags["Ready"] is True
+    assert station.health == (Health.CHECK_FUNCTION, "recipe: recipe refused: no recipe has this number")
+    station, commands = play(station, asked(8, 77))
+    assert loads(commands) == [], "a refused request is not tried again by itself"
+    station, _ = play(station, asked(9, 2), asked(9, 2), RecipeLoaded(NOW, recipe(2), 9))
+    assert station.health[0] is Health.NORMAL
+
+
+def test_a_restarted_plc_may_use_its_numbers_again() -> None:
+    station, _ = play(running(), asked(1, 2), asked(1, 2), RecipeLoaded(NOW, recipe(2), 1))
+    restarted = {"plc_epoch": 10, "session_ack": 6}
+    station, _ = play(station, asked(0, 0, plc_epoch=10, session_ack=0), asked(0, 0, **restarted))
+    assert outputs(station)["RecipeAckSeq"] == 0, "what the PLC before was told is no answer to this one"
+    _, commands = play(station, asked(1, 3, **restarted), asked(1, 3, **restarted))
+    assert loads(commands) == [(3, 1)]
+
+
+def test_a_load_that_ends_after_the_plcs_restart_answers_none_of_its_requests() -> None:
+    station, _ = play(running(), asked(1, 2), asked(1, 2))
+    restarted = {"plc_epoch": 10, "session_ack": 6}
+    station, _ = play(station, asked(0, 0, plc_epoch=10, session_ack=0), asked(0, 0, **restarted))
+    station, _ = play(station, RecipeLoaded(NOW, recipe(2), 1))
+    assert (outputs(station)["RecipeAckSeq"], outputs(station)["RecipeActive"]) == (0, 2)
+    _, commands = play(station, asked(1, 3, **restarted), asked(1, 3, **restarted))
+    assert loads(commands) == [(3, 1)]
