@@ -19,7 +19,7 @@ demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status 
 test: $(DEV)  ## every test that takes seconds
 	$(PY) -m pytest -m "not slow"
 
-check: $(DEV)  ## format, lint, types, import contracts, tests
+check: $(TRAIN)  ## format, lint, types, import contracts, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
