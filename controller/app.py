@@ -317,7 +317,6 @@ def _genicam(config: GenicamCameraConfig) -> Camera:
             producer=str(config.producer),
             device=config.device,
             acquisition=config.acquisition,
-            trigger_source=config.trigger_source,
             features=dict(config.features),
             buffers=config.buffers,
             pool=config.pool_frames,

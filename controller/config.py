@@ -68,15 +68,15 @@ class SimCameraConfig(Strict):
 class GenicamCameraConfig(Located):
     """[[cameras]] kind = "genicam": a camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress, …).
 
-    device: serial number or user-defined name. features: SFNC names, set in this order and read back.
+    device: serial number or user-defined name. features: SFNC names, set in this order and read back. A trigger by the
+    line's own light barrier is not offered: its frames are not joined to their parts yet.
     """
 
     kind: Literal["genicam"]
     name: Name
     producer: Path
     device: str = ""
-    acquisition: Literal["software", "hardware", "free_running"] = "software"
-    trigger_source: str = "Line0"
+    acquisition: Literal["software", "free_running"] = "software"
     features: dict[str, bool | int | float | str] = Field(default_factory=dict)
     buffers: Annotated[int, Field(ge=2, le=64)] = 8
     pool_frames: Annotated[int, Field(ge=4, le=500)] = 48
