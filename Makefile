@@ -11,7 +11,7 @@ RIGS ?= opcua-sequence
 PARTS ?= 100000
 PROTOCOLS ?= opcua
 
-.PHONY: demo test check bench hil soak real model node-client docs clean
+.PHONY: demo test check bench hil soak hostile real model node-client docs clean
 
 demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status server
 	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
@@ -19,7 +19,7 @@ demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status 
 test: $(DEV)  ## every test that takes seconds
 	$(PY) -m pytest -m "not slow"
 
-check: $(DEV)  ## format, lint, types, import contracts, tests
+check: $(TRAIN)  ## format, lint, types, import contracts, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
@@ -36,6 +36,9 @@ soak: $(DEV)  ## closed loop with random faults, 200 kills, and the line with te
 	$(foreach protocol,$(PROTOCOLS),$(PY) -m hil_tests.soak --protocol $(protocol) --parts $(PARTS) &&) true
 	$(PY) -m pytest -m slow -s
 
+hostile: $(DEV)  ## hostile status clients: 100,000 odd packets, and the line at 600 parts/min with and without them
+	$(PY) -m pytest -m slow -s tests/integration/test_status_hostile.py
+
 real: $(TRAIN)  ## a model from real images, and the line on their test split
 	$(PY) -m controller.sim.real_demo --data ../shared/data/magnetic_tile --out build/real --json build/real/report.json
 
@@ -50,6 +53,7 @@ docs: $(DEV)  ## generated pages
 	$(PY) -m controller.status.address_space > docs/status-nodes.md
 	$(PY) -m controller.drivers.plc.modbus_table docs/modbus-registers.md
 	$(PY) -m tests.plc_blocks.logix
+	$(PY) -m controller.status.alarms.table > docs/alarms.md
 
 clean:
 	rm -rf $(VENV) build

@@ -37,7 +37,7 @@ from controller.sim.camera import SimCamera
 from controller.snapshots import SnapshotDuty
 from controller.status.feed import StatusFeed
 from controller.status.messages import StatusCommand
-from controller.status.process import StatusSettings
+from controller.status.process import StatusLimits, StatusSettings
 from controller.watchdog import HangGuard, LoopProbe, SystemdNotifier
 from models.errors import ModelError
 from models.lane import InferenceLane
@@ -158,14 +158,7 @@ class StationProcess:
         tasks.create_task(watch.run())
         tasks.create_task(self._probe.run())
         if config.status.enabled:
-            settings = StatusSettings(
-                config.status.endpoint,
-                config.station.name,
-                recipes=config.station.recipes_dir,
-                journal=config.journal_path,
-                cache=config.station.data_dir / "status-cache",
-            )
-            feed = StatusFeed(settings, self._obey, runtime.report)
+            feed = StatusFeed(_status(config), self._obey, runtime.report, on_note=self._snapshots.note)
             self._feed = feed
             self._news.connect(runtime, feed)
             tasks.create_task(feed.run())
@@ -324,12 +317,31 @@ def _genicam(config: GenicamCameraConfig) -> Camera:
             producer=str(config.producer),
             device=config.device,
             acquisition=config.acquisition,
-            trigger_source=config.trigger_source,
             features=dict(config.features),
             buffers=config.buffers,
             pool=config.pool_frames,
             largest=round(config.largest_mb * 1_000_000),
         )
+    )
+
+
+def _status(config: StationConfig) -> StatusSettings:
+    status = config.status
+    return StatusSettings(
+        endpoint=status.endpoint,
+        station=config.station.name,
+        pki=config.pki_path,
+        users=config.users_path,
+        policies=status.policies,
+        certificate=status.certificate,
+        private_key=status.private_key,
+        anonymous=status.anonymous,
+        unsecured=status.allow_unsecured_loopback,
+        limits=StatusLimits(**status.limits.model_dump()),
+        history=config.station.data_dir / "status-history.bin",
+        recipes=config.station.recipes_dir,
+        journal=config.journal_path,
+        cache=config.station.data_dir / "status-cache",
     )
 
 

@@ -16,6 +16,7 @@ from controller.config import ConfigErrors, RecipeConfig, StationConfig, load_re
 from controller.errors import ConfigError
 from controller.exit_codes import CONFIG_ERROR
 from controller.plc_links import plc_addresses
+from controller.status.security.users import UsersFile
 from models.catalogue import load_catalogue
 from models.errors import ModelRejected
 from models.package import open_package
@@ -55,6 +56,7 @@ def check_station(path: Path) -> Iterator[Problem]:
         return
     yield from _check_tags(config, path)
     yield from _check_folders(config, path)
+    yield from _check_people(config)
     seen: dict[int, Path] = {}
     files = sorted(config.station.recipes_dir.glob("*/recipe.toml"))
     if not (config.station.recipes_dir / config.station.initial_recipe / "recipe.toml").is_file():
@@ -104,6 +106,20 @@ def _check_folders(config: StationConfig, path: Path) -> Iterator[Problem]:
     if free_mb + kept_mb < budget:
         cure = f"only {free_mb} MB are free on that disk: lower the budget or make room"
         yield Problem(str(path), "images.budget_mb", str(budget), cure)
+
+
+def _check_people(config: StationConfig) -> Iterator[Problem]:
+    """The users file, and the certificate where it is not the station's own make."""
+    if not config.status.enabled:
+        return
+    try:
+        UsersFile(config.users_path).accounts()
+    except ConfigError as error:
+        yield Problem(error.file, error.key, str(error.value), error.cure)
+    for key in ("certificate", "private_key"):
+        path = getattr(config.status, key)
+        if path is not None and not path.is_file():
+            yield Problem(str(path), f"status.{key}", path.name, "no such file: correct the path, or remove both keys")
 
 
 def _check_recipe(config: StationConfig, recipe: RecipeConfig, file: Path) -> Iterator[Problem]:

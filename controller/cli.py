@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from controller import cli_camera, cli_parts, cli_plc
+from controller import cli_camera, cli_parts, cli_plc, cli_trust, cli_users
 
 _EXIT = "exit codes: 0 done, 2 configuration is wrong"
 
@@ -31,6 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_demo(commands)
     cli_parts.add_parser(commands)
+    cli_trust.add_parser(commands)
+    cli_users.add_parser(commands)
     cli_camera.add_parser(commands)
     cli_plc.add_parser(commands)
     return parser

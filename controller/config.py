@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 
 from controller.config_plc import PlcConfig
+from controller.config_status import StatusSection
 from controller.errors import ConfigError, ControllerError
 from controller.strict import Count, Located, Name, Strict
 from statemachines.vocabulary import MS, Fallback, Ns, Policy, RecipeFacts
@@ -67,15 +68,15 @@ class SimCameraConfig(Strict):
 class GenicamCameraConfig(Located):
     """[[cameras]] kind = "genicam": a camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress, …).
 
-    device: serial number or user-defined name. features: SFNC names, set in this order and read back.
+    device: serial number or user-defined name. features: SFNC names, set in this order and read back. A trigger by the
+    line's own light barrier is not offered: its frames are not joined to their parts yet.
     """
 
     kind: Literal["genicam"]
     name: Name
     producer: Path
     device: str = ""
-    acquisition: Literal["software", "hardware", "free_running"] = "software"
-    trigger_source: str = "Line0"
+    acquisition: Literal["software", "free_running"] = "software"
     features: dict[str, bool | int | float | str] = Field(default_factory=dict)
     buffers: Annotated[int, Field(ge=2, le=64)] = 8
     pool_frames: Annotated[int, Field(ge=4, le=500)] = 48
@@ -120,14 +121,6 @@ class ImagesSection(Strict):
     queue_frames: Annotated[int, Field(ge=1, le=1000)] = 32
 
 
-class StatusSection(Strict):
-    """[status]: the OPC UA status server."""
-
-    enabled: bool = True
-    endpoint: Annotated[str, Field(pattern=r"^opc\.tcp://[^\s/]+:\d+(/\S*)?$")] = "opc.tcp://127.0.0.1:4850/linegate"
-    snapshot_ms: Annotated[int, Field(ge=20, le=5000)] = 100
-
-
 class WatchdogSection(Strict):
     """[watchdog]."""
 
@@ -170,6 +163,14 @@ class StationConfig(Strict):
     @property
     def images_path(self) -> Path:
         return self.station.data_dir / "images"
+
+    @property
+    def pki_path(self) -> Path:
+        return self.status.pki_dir or self.station.data_dir / "pki"
+
+    @property
+    def users_path(self) -> Path:
+        return self.status.users_file or self.pki_path / "users.json"
 
     @property
     def latch_path(self) -> Path:

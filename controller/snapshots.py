@@ -13,7 +13,9 @@ from controller.runtime import Duration, Runtime
 from controller.status.feed import StatusFeed
 from controller.status.messages import (
     ChangeRecipe,
+    HealthReport,
     HoldStation,
+    Noted,
     PartSummary,
     ResetFailsafe,
     SetMode,
@@ -27,6 +29,7 @@ from controller.status.messages import (
 from statemachines import jobs as core_jobs
 from statemachines.handshake import Link
 from statemachines.vocabulary import (
+    ActNoted,
     Mode,
     ModeRequested,
     Outcome,
@@ -90,6 +93,9 @@ class SnapshotDuty:
                 if command.mode not in tuple(Mode):
                     feed.answer(command.id, False, f"mode {command.mode} is none of 1 SHADOW, 2 ALERT, 3 AUTO_REJECT")
                     return
+                if command.mode > station.line.mode and not command.signed:
+                    feed.answer(command.id, False, "raising the mode needs an engineer on an encrypted session")
+                    return
                 runtime.post(ModeRequested(at, Mode(command.mode), command.who, command.why))
                 feed.answer(command.id, True, f"from the next part on: {runtime.station.mode.name}")
             case ResetFailsafe():
@@ -108,6 +114,10 @@ class SnapshotDuty:
                 feed.answer(command.id, True, f"loading {command.product}")
             case StartJob() | StartSeries() | StopJobs() | HoldStation() | Simulate():
                 self._jobs.obey(feed, command)
+
+    def note(self, noted: Noted) -> None:
+        """Something for the audit trail happened in the status process. On the deciding loop."""
+        self._runtime.post(ActNoted(self._runtime.now(), noted.kind, noted.who, noted.detail))
 
     def snapshot(self) -> StationSnapshot:
         """The station as it is now."""
@@ -165,6 +175,7 @@ class SnapshotDuty:
             feed_dropped=self._feed_dropped,
             last_parts=[_summary(outcome) for outcome in reversed(self._last)],
             latencies=self._latencies.summary(),
+            reports=[HealthReport(source, int(state), why) for source, (state, why) in station.reports.items()],
         )
 
 
@@ -181,4 +192,5 @@ def _summary(outcome: Outcome) -> PartSummary:
         why=outcome.why,
         findings=[describe(finding) for finding in outcome.findings[:5]],
         latency_us=(end - stamps["seen"]) // 1000 if end and "seen" in stamps else 0,
+        score=outcome.score,
     )

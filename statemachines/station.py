@@ -23,6 +23,7 @@ from statemachines.phases import ResultPhase, TriggerPhase
 from statemachines.sequence import slot_of
 from statemachines.vocabulary import (
     Action,
+    ActNoted,
     BlockWritten,
     CauseCleared,
     Command,
@@ -75,6 +76,8 @@ PLC = "plc"
 """Source name of triggers that come over the PLC's tags."""
 
 RECIPE_LOADING, RECIPE_LOADED, RECIPE_REFUSED = 0, 1, 2
+MODE_LOWERED = "mode lowered"
+"""Source of the report that a person lowered the mode."""
 
 
 NO_RECIPE = RecipeFacts(
@@ -150,6 +153,8 @@ class Station:
     """The hold was asked for while the failsafe was latched already: it is the newer of the two."""
     jobs: Jobs = Jobs()
     reports: Mapping[str, tuple[Health, str]] = field(default_factory=dict[str, tuple[Health, str]])
+    lowered_from: Mode | None = None
+    """Mode from which a person lowered it: the bypass stands until it is there again."""
     counters: Counters = Counters()
 
     @property
@@ -666,12 +671,30 @@ def _next_result(station: Station, at: Ns) -> Step:
 
 
 def _mode_requested(station: Station, event: ModeRequested) -> Step:
-    """Takes effect from the next part; parts in flight keep theirs."""
+    """Takes effect from the next part; parts in flight keep theirs. A lowered mode is a bypass."""
+    station = _bypass(station, event)
     detail = {"from": station.line.mode.name, "to": event.mode.name, "why": event.why}
     changed = line.run(station.line, event.mode) if station.line.running else replace(station.line, mode=event.mode)
     station = replace(station, line=changed)
     station, more = _new_ceiling(station, event.at, station.ceiling)
     return station, (RecordEvent(event.at, "mode", event.who, detail), *more)
+
+
+def _bypass(station: Station, event: ModeRequested) -> Station:
+    usual = max(station.line.mode, station.lowered_from or Mode.SHADOW)
+    reports = dict(station.reports)
+    reports.pop(MODE_LOWERED, None)
+    if event.mode >= usual:
+        return replace(station, lowered_from=None, reports=reports)
+    reports[MODE_LOWERED] = (
+        Health.CHECK_FUNCTION,
+        f"{event.who} lowered the mode from {usual.name} to {event.mode.name}: {event.why}",
+    )
+    return replace(station, lowered_from=usual, reports=reports)
+
+
+def _act_noted(station: Station, event: ActNoted) -> Step:
+    return station, (RecordEvent(event.at, event.kind, event.who, event.detail),)
 
 
 def _reset_requested(station: Station, event: ResetRequested) -> Step:
@@ -822,5 +845,6 @@ EFFECTS: dict[type[Event], Callable[[Station, Any], Step]] = {
     JobSeriesRequested: _series_requested,
     JobsStopped: _jobs_stopped,
     HoldRequested: _hold_requested,
+    ActNoted: _act_noted,
     Stopped: _stopped,
 }

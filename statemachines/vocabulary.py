@@ -450,6 +450,17 @@ class HoldRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ActNoted:
+    """A person did something that belongs into the audit trail and changes nothing here: logged in, took note of an
+    alarm. kind: a stable word."""
+
+    at: Ns
+    kind: str
+    who: str
+    detail: Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The station is being shut down on purpose."""
 
@@ -480,6 +491,7 @@ Event = (
     | JobSeriesRequested
     | JobsStopped
     | HoldRequested
+    | ActNoted
     | Stopped
 )
 

@@ -1,21 +1,36 @@
-"""Who may do what at the status server: the least role for each method, declared in one place.
+"""Who may do what: the roles of people, and the least role for each method and each node that a client may write.
 
-Everything that is not named here can be read by every role and written by none.
+What is not named here cannot be called or written by anybody. Reading is for observers and all above.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 
-class Role(IntEnum):
-    """Rights of a client, each role having those of the ones before it."""
+class Role(Enum):
+    """What a person is trusted with. The values stand in the users file."""
 
-    OBSERVER = 1
-    OPERATOR = 2
-    ENGINEER = 3
-    MAINTENANCE = 4
+    OBSERVER = "observer"
+    OPERATOR = "operator"
+    ENGINEER = "engineer"
+    MAINTENANCE = "maintenance"
+
+
+_INCLUDED: Mapping[Role, frozenset[Role]] = {
+    Role.OBSERVER: frozenset({Role.OBSERVER}),
+    Role.OPERATOR: frozenset({Role.OBSERVER, Role.OPERATOR}),
+    Role.ENGINEER: frozenset({Role.OBSERVER, Role.OPERATOR, Role.ENGINEER}),
+    Role.MAINTENANCE: frozenset({Role.OBSERVER, Role.OPERATOR, Role.MAINTENANCE}),
+}
+"""Engineer and maintenance stand side by side: who mends the station does not decide what it may do to parts."""
+
+
+def permits(roles: Iterable[Role], least: Role) -> bool:
+    """One of the roles is, or includes, the least one."""
+    return any(least in _INCLUDED[role] for role in roles)
 
 
 class Audit(IntEnum):
@@ -42,10 +57,10 @@ _AUTOMATIC = f"{_STATE_MACHINE}.AutomaticModeStateMachine"
 _RECIPES = "VisionSystem.RecipeManagement"
 _RESULTS = "VisionSystem.ResultManagement"
 
-METHODS: dict[str, MethodAccess] = {
-    "Station.SetMode": _CHANGES,
+METHODS: Mapping[str, MethodAccess] = {
+    "Station.SetMode": MethodAccess(Role.OPERATOR, Audit.CHANGE),
     "Station.ResetFailsafe": _OPERATES,
-    "Station.ChangeRecipe": _OPERATES,
+    "Station.ChangeRecipe": _CHANGES,
     "Station.StartJob": _OPERATES,
     f"{_STATE_MACHINE}.Halt": _OPERATES,
     f"{_STATE_MACHINE}.Reset": _OPERATES,
@@ -68,10 +83,29 @@ METHODS: dict[str, MethodAccess] = {
     f"{_RESULTS}.GetResultListFiltered": _READS,
     f"{_RESULTS}.ReleaseResultHandle": _READS,
 }
-"""Every method that a client can call, by the string of its node id."""
+"""Every method of the station that a client can call, by the string of its node id.
 
-WRITABLE: dict[str, Role] = {}
-"""Every variable that a client can write, with its least role: none. Wishes are methods."""
+SetMode: an operator may lower the mode; only an engineer on an encrypted session may raise it."""
+
+STANDARD_METHODS: Mapping[int, Role] = {
+    3875: Role.OBSERVER,  # ConditionType.ConditionRefresh
+    12912: Role.OBSERVER,  # ConditionType.ConditionRefresh2
+    9111: Role.OPERATOR,  # AcknowledgeableConditionType.Acknowledge
+    9113: Role.OPERATOR,  # AcknowledgeableConditionType.Confirm
+    9029: Role.OPERATOR,  # ConditionType.AddComment
+    9027: Role.MAINTENANCE,  # ConditionType.Enable
+    9028: Role.MAINTENANCE,  # ConditionType.Disable
+    2948: Role.OPERATOR,  # ShelvedStateMachineType.OneShotShelve
+    2949: Role.OPERATOR,  # ShelvedStateMachineType.TimedShelve
+    2947: Role.OPERATOR,  # ShelvedStateMachineType.Unshelve
+}
+"""Least role for methods of the standard's own types, by their node id in namespace 0."""
+
+WRITABLE: Mapping[str, Role] = {}
+"""Least role by the node's name; the status server has no node that a client writes."""
+
+AUDITORS = frozenset({Role.ENGINEER, Role.MAINTENANCE})
+"""Who receives audit events: they name people."""
 
 
 def method_access(name: str) -> MethodAccess:

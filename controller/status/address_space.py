@@ -142,6 +142,21 @@ _COUNTERS = (
     StatusNode("Counters.JournalDropped", Kind.INT64, lambda s: s.journal_dropped, "journal rows that were lost"),
 )
 
+_SCORES = (
+    StatusNode(
+        "Scores.Newest",
+        Kind.DOUBLE,
+        lambda s: s.last_parts[0].score if s.last_parts else 0.0,
+        "score of the newest part's worst finding; 0 without one",
+    ),
+    StatusNode(
+        "Scores.Highest",
+        Kind.DOUBLE,
+        lambda s: max((part.score for part in s.last_parts), default=0.0),
+        f"highest score of the last {PARTS} parts",
+    ),
+)
+
 _NO_LATENCY = StageLatency(0, 0, 0, 0, 0)
 _LATENCY: tuple[tuple[str, Callable[[StageLatency], Value], str], ...] = (
     ("Count", lambda x: x.count, "parts measured since the start"),
@@ -197,14 +212,15 @@ def _part_nodes() -> Iterator[StatusNode]:
             )
 
 
-NODES: tuple[StatusNode, ...] = (*_STATION, *_COUNTERS, *_latency_nodes(), *_part_nodes())
+NODES: tuple[StatusNode, ...] = (*_STATION, *_COUNTERS, *_SCORES, *_latency_nodes(), *_part_nodes())
 
-_WHO = ("who", Kind.STRING, "who asks; not empty, for the journal")
+_WHO = ("who", Kind.STRING, "on whose behalf; empty: the one who is logged in, who is journalled in any case")
 
 SET_MODE = StatusMethod(
     "SetMode",
     (("mode", Kind.INT32, "1 SHADOW, 2 ALERT, 3 AUTO_REJECT"), _WHO, ("why", Kind.STRING, "why; not empty")),
-    "ask for another mode; it applies from the next part on",
+    "ask for another mode; it applies from the next part on. Raising it needs an engineer on an encrypted session; "
+    "lowering it raises the bypass alarm",
 )
 RESET_FAILSAFE = StatusMethod("ResetFailsafe", (_WHO,), "ask to leave failsafe once its cause is gone")
 CHANGE_RECIPE = StatusMethod(
@@ -235,8 +251,7 @@ def page() -> str:
         "false, and every other value keeps its last one with the quality UncertainLastUsableValue "
         "(BadWaitingForInitialData before the first news).",
         "",
-        "There are no roles and there is no encryption yet: the server listens on this computer's own addresses only, "
-        "unless its configuration says otherwise.",
+        "Roles, encryption, certificates: [security](security.md). Alarms: [alarms](alarms.md).",
         "",
         "| node | type | meaning |",
         "|---|---|---|",
@@ -249,9 +264,13 @@ def page() -> str:
         "Each returns `ok` (Boolean) and `why` (String). The station has "
         f"{COMMAND_TIMEOUT_S:g} s to answer; every granted wish is journalled with who and when.",
         "",
-        "| method | arguments | meaning |",
-        "|---|---|---|",
-        *(f"| Station.{method.name} | {_arguments(method)} | {method.description} |" for method in METHODS),
+        "| method | least role | arguments | meaning |",
+        "|---|---|---|---|",
+        *(
+            f"| Station.{method.name} | {ACCESS[f'Station.{method.name}'].role.value} | {_arguments(method)} "
+            f"| {method.description} |"
+            for method in METHODS
+        ),
         "",
         "## Methods by role",
         "",
@@ -260,7 +279,7 @@ def page() -> str:
         "",
         "| method | least role | audit |",
         "|---|---|---|",
-        *(f"| {name} | {held.role.name.lower()} | {held.audit.name.lower()} |" for name, held in ACCESS.items()),
+        *(f"| {name} | {held.role.value} | {held.audit.name.lower()} |" for name, held in ACCESS.items()),
         "",
     ]
     return "\n".join(lines)

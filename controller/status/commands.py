@@ -11,6 +11,7 @@ from asyncua import ua
 from asyncua.common.node import Node
 from asyncua.ua.status_codes import StatusCodes
 
+from controller.status.access import Role
 from controller.status.address_space import (
     CHANGE_RECIPE,
     COMMAND_TIMEOUT_S,
@@ -22,6 +23,7 @@ from controller.status.address_space import (
     node_id,
 )
 from controller.status.messages import ChangeRecipe, CommandResult, ResetFailsafe, SetMode, StartJob, StatusCommand
+from controller.status.security.caller import CALLER, caller_name
 from statemachines.vocabulary import Mode
 
 LONGEST_TEXT = 500
@@ -70,22 +72,27 @@ class CommandDesk:
             waiter.set_result(result)
 
     async def set_mode(self, mode: int, who: str, why: str) -> Answer:
-        """Ask for another mode."""
+        """Ask for another mode. Raising it needs a signature: an engineer's name over an encrypted session."""
         if mode not in tuple(Mode):
             return False, f"mode {mode} is none of 1 SHADOW, 2 ALERT, 3 AUTO_REJECT"
-        return _refusal(who=who, why=why) or await self._ask(lambda id: SetMode(id, mode, who, why))
+        caller, name = CALLER.get(), asking(who)
+        signed = caller.signs and caller.may(Role.ENGINEER)
+        return _refusal(who=name, why=why) or await self._ask(lambda id: SetMode(id, mode, name, why, signed))
 
     async def reset_failsafe(self, who: str) -> Answer:
         """Ask to leave failsafe."""
-        return _refusal(who=who) or await self._ask(lambda id: ResetFailsafe(id, who))
+        name = asking(who)
+        return _refusal(who=name) or await self._ask(lambda id: ResetFailsafe(id, name))
 
     async def change_recipe(self, product: str, who: str) -> Answer:
         """Ask for another product."""
-        return _refusal(product=product, who=who) or await self._ask(lambda id: ChangeRecipe(id, product, who))
+        name = asking(who)
+        return _refusal(product=product, who=name) or await self._ask(lambda id: ChangeRecipe(id, product, name))
 
     async def start_job(self, part_id: str, who: str) -> Answer:
         """Ask for one part to be inspected now."""
-        return _refusal(who=who) or await self._ask(lambda id: StartJob(id, part_id[:LONGEST_TEXT], who))
+        name = asking(who)
+        return _refusal(who=name) or await self._ask(lambda id: StartJob(id, part_id[:LONGEST_TEXT], name))
 
     async def request(self, command: Callable[[int], StatusCommand]) -> CommandResult:
         """Hand a command to the station and wait, for a bounded time, for what becomes of it."""
@@ -108,6 +115,12 @@ class CommandDesk:
     async def _ask(self, command: Callable[[int], StatusCommand]) -> Answer:
         result = await self.request(command)
         return result.ok, result.why
+
+
+def asking(who: str) -> str:
+    """Who asks, for the journal: the name that logged in, and on whose behalf where that is another one."""
+    name, other = caller_name(), who.strip()
+    return name if other in ("", name) else f"{name} for {other}"
 
 
 def _refusal(**texts: str) -> Answer | None:

@@ -11,6 +11,7 @@ from controller.status.messages import (
     ChangeRecipe,
     CommandResult,
     HoldStation,
+    Noted,
     PartAcquired,
     PartBegan,
     PartEnded,
@@ -42,6 +43,7 @@ class StatusFeed:
 
     on_command: called on the event loop; each command is to be answered within 2 s with `answer`.
     on_health: called on the event loop with "status", its health and why.
+    on_note: called on the event loop with what belongs into the journal's audit trail.
     """
 
     def __init__(
@@ -50,9 +52,10 @@ class StatusFeed:
         on_command: Callable[[StatusCommand], None],
         on_health: Callable[[str, Health, str], None],
         *,
+        on_note: Callable[[Noted], None] | None = None,
         silence_s: float = SILENCE_S,
     ) -> None:
-        self._on_command = on_command
+        self._on_command, self._on_note = on_command, on_note
         self._endpoint = ""
         self._child = SupervisedChild(
             "status",
@@ -100,6 +103,9 @@ class StatusFeed:
                 | Simulate()
             ):
                 self._on_command(message)
+            case Noted():
+                if self._on_note is not None:
+                    self._on_note(message)
             case Serving() | Alive():
                 # Their arrival is what they say; the supervisor took note.
                 pass

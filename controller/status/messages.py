@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from controller.channel import Message, Protocol
 from controller.latency import StageLatency
 
@@ -11,7 +13,9 @@ __all__ = [
     "Alive",
     "ChangeRecipe",
     "CommandResult",
+    "HealthReport",
     "HoldStation",
+    "Noted",
     "PartAcquired",
     "PartBegan",
     "PartEnded",
@@ -45,6 +49,16 @@ class PartSummary(Message, frozen=True):
     why: str
     findings: list[str]
     latency_us: int
+    score: float = 0.0
+    """Of the worst finding, as the PLC reads it; 0 without one."""
+
+
+class HealthReport(Message, frozen=True):
+    """What one duty says of itself while it is not normal. source: "journal", "camera:top", …; health: NE 107."""
+
+    source: str
+    health: int
+    why: str
 
 
 class StationSnapshot(Message, frozen=True, kw_only=True):
@@ -105,6 +119,8 @@ class StationSnapshot(Message, frozen=True, kw_only=True):
     """Newest first, at most 20."""
     latencies: dict[str, StageLatency]
     """By stage; a stage that has no part yet is absent."""
+    reports: list[HealthReport] = msgspec.field(default_factory=list[HealthReport])
+    """Duties that are not normal."""
 
 
 class PartBegan(Message, frozen=True):
@@ -168,12 +184,16 @@ class Alive(Message, frozen=True):
 
 
 class SetMode(Message, frozen=True):
-    """A person wants another mode. mode: a number of `Mode`."""
+    """A person wants another mode. mode: a number of `Mode`.
+
+    signed: an engineer asks, logged in by name over an encrypted session. Without it a mode can only be lowered.
+    """
 
     id: int
     mode: int
     who: str
     why: str
+    signed: bool = False
 
 
 class ResetFailsafe(Message, frozen=True):
@@ -233,15 +253,24 @@ class Simulate(Message, frozen=True):
     who: str
 
 
+class Noted(Message, frozen=True):
+    """Something for the audit trail that changes nothing: a log-in, an alarm acknowledged. kind: a stable word."""
+
+    kind: str
+    who: str
+    detail: dict[str, str]
+
+
 StatusCommand = SetMode | ResetFailsafe | ChangeRecipe | StartJob | StartSeries | StopJobs | HoldStation | Simulate
 """What people can ask for. id: answered with a CommandResult of the same id, once."""
 
 PROTOCOL = Protocol(
     name="linegate.status",
-    version=2,
+    version=3,
     to_parent=(
         Serving,
         Alive,
+        Noted,
         SetMode,
         ResetFailsafe,
         ChangeRecipe,

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlparse
 
+from controller.endpoints import POLICIES, is_loopback
 from controller.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class StatusLimits:
+    """What clients can make the process hold."""
+
+    sessions: int = 50
+    subscriptions_per_session: int = 10
+    items_per_subscription: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class StatusSettings:
     """How the status process serves.
 
-    endpoint: "opc.tcp://127.0.0.1:4840". There are no roles and there is no encryption yet, so anyone who can reach the
-    server can change the mode: any address but this computer's own is refused unless `allow_remote` says that the
-    network keeps strangers out. Raises ConfigError.
+    endpoint: "opc.tcp://127.0.0.1:4840".   pki: folder of certificates, made when missing.   users: file of accounts.
+    certificate, private_key: the station's own; None: made in `pki` at the first start.
+    history: file of the last 24 hours; None: in memory only.
+    unsecured: clients of this computer may connect without encryption, too. Raises ConfigError for any other address.
     """
 
     endpoint: str
     station: str
-    allow_remote: bool = False
+    pki: Path
+    users: Path
+    policies: tuple[str, ...] = POLICIES
+    certificate: Path | None = None
+    private_key: Path | None = None
+    anonymous: Literal["off", "read"] = "off"
+    unsecured: bool = False
+    limits: StatusLimits = StatusLimits()
+    history: Path | None = None
     recipes: Path | None = None
     """Folder of the recipes, to list, add and remove."""
     journal: Path | None = None
@@ -31,44 +50,33 @@ class StatusSettings:
     """Folder for the imported models; None: they are imported at every start."""
 
     def __post_init__(self) -> None:
-        check_endpoint(self.endpoint, self.allow_remote)
+        check_endpoint(self.endpoint, self.policies, unsecured=self.unsecured)
 
 
-def check_endpoint(endpoint: str, allow_remote: bool) -> None:
-    """Raise ConfigError unless the endpoint is an OPC UA address that only this computer reaches, or may be another."""
-    key = "status.endpoint"
+def check_endpoint(endpoint: str, policies: tuple[str, ...], *, unsecured: bool) -> None:
+    """Raise ConfigError unless this is an OPC UA address, encrypted wherever another computer reaches it."""
+    key, cure = "status.endpoint", "write opc.tcp://127.0.0.1:4840"
     try:
         url = urlparse(endpoint)
         port = url.port
     except ValueError as error:
-        raise ConfigError("station.toml", key, endpoint, "write opc.tcp://127.0.0.1:4840") from error
+        raise ConfigError("station.toml", key, endpoint, cure) from error
     if url.scheme != "opc.tcp" or not url.hostname or not port:
-        raise ConfigError("station.toml", key, endpoint, "write opc.tcp://127.0.0.1:4840")
-    if not allow_remote and not _is_loopback(url.hostname):
+        raise ConfigError("station.toml", key, endpoint, cure)
+    if unsecured and not is_loopback(url.hostname):
         raise ConfigError(
             "station.toml",
-            key,
-            endpoint,
-            "the status server has no roles and no encryption yet: bind it to 127.0.0.1, or set status.allow_remote "
-            "where the network itself keeps strangers out",
+            "status.allow_unsecured_loopback",
+            unsecured,
+            f"{url.hostname} can be reached from elsewhere: remove this key, or bind to 127.0.0.1",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    if not policies and not unsecured:
+        raise ConfigError("station.toml", "status.policies", [], f"name at least one of {', '.join(POLICIES)}")
 
 
 def run_status(settings: StatusSettings, connection: Connection) -> None:
-    """Serve the station's status until the pipe to the station closes. Entry point of a spawned process.
-
-    Security policy None, anonymous clients, this computer only: roles and encryption are an issue of their own.
-    """
-    check_endpoint(settings.endpoint, settings.allow_remote)
+    """Serve the station's status until the pipe to the station closes. Entry point of a spawned process."""
+    check_endpoint(settings.endpoint, settings.policies, unsecured=settings.unsecured)
     from controller.status.server import serve
 
     serve(settings, connection)

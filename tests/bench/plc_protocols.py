@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from controller.sim import plc_settings
+from tests.bench.bare_modbus import BareModbus
 
 
 class BarePlc(Protocol):
@@ -82,4 +83,4 @@ class BareLogix:
         self._driver.close()
 
 
-BARE: dict[plc_settings.Protocol, type[BarePlc]] = {"opcua": BareOpcUa, "ethernet-ip": BareLogix}
+BARE: dict[plc_settings.Protocol, type[BarePlc]] = {"opcua": BareOpcUa, "ethernet-ip": BareLogix, "modbus": BareModbus}

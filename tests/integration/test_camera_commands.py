@@ -50,7 +50,7 @@ def test_grab_and_focus_on_a_stations_camera(tmp_path: Path, capfd: pytest.Captu
     workspace = make_workspace(tmp_path / "s", name="s", belt="b", plc_address="opc.tcp://127.0.0.1:1/x")
     text = workspace.station.read_text()
     camera = f'kind = "folder"\nname = "top"\nfolder = "{tmp_path / "images"}"\n'
-    workspace.station.write_text(text.replace('kind = "sim"\nname = "top"\nbelt = "b"\n', camera))
+    workspace.station.write_text(text.replace('name = "top"\nkind = "sim"\nbelt = "b"\n', camera))
     picture = tmp_path / "grabbed.png"
     assert main(["camera", "grab", str(workspace.station), "--camera", "top", "--out", str(picture)]) == 0
     assert np.array_equal(cv2.imread(str(picture), cv2.IMREAD_UNCHANGED), pixels)

@@ -19,6 +19,7 @@ from controller.status.address_space import NODES, node_id
 from controller.status.vision.events import Kind
 from controller.status.vision.machine import State
 from controller.status.vision.system import AUTOMATIC, NAME, RECIPES, RESULTS, VISION
+from tests.integration.status_access import PASSWORD, certificate
 from tests.integration.vision_station import VisionStation, serving
 from tests.unit.controller.record.facts import outcome, trigger
 
@@ -41,6 +42,22 @@ def call(method: str, arguments: list[Any] | None = None, *until: tuple[str, Any
     """One call. until: node and value, waited for one after the other once the call has returned."""
     wanted = [{"node": node_id(name), "value": value} for name, value in until]
     return {"method": node_id(method), "arguments": arguments or [], "until": wanted}
+
+
+def an_engineer(folder: Path) -> dict[str, Any]:
+    """Who the client is: a name with a password, over an encrypted session, with the certificate that is trusted."""
+    files = [folder / "client.der", folder / "client.pem"]
+    for file, content in zip(files, certificate(), strict=True):
+        file.write_bytes(content)
+    return {
+        "user": {"type": 1, "userName": "emil", "password": PASSWORD},
+        "security": {
+            "mode": "SignAndEncrypt",
+            "policy": "Basic256Sha256",
+            "certificate": str(files[0]),
+            "key": str(files[1]),
+        },
+    }
 
 
 def plan() -> dict[str, Any]:
@@ -108,7 +125,7 @@ async def test_it_browses_reads_subscribes_calls_and_receives(tmp_path: Path) ->
     recipes = tmp_path / "recipes"
     shutil.copytree(Path(__file__).parents[2] / "controller" / "sim" / "station" / "recipes", recipes)
     journal = a_journal(tmp_path / "journal.db")
-    wanted = plan()
+    wanted = plan() | an_engineer(tmp_path)
     async with serving(VisionStation(recipes, journal, brisk=True)) as station:
         child = await asyncio.create_subprocess_exec(
             NODE or "node",

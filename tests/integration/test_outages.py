@@ -20,7 +20,7 @@ from controller.sim.source import RenderedSettings
 from controller.sim.workspace import make_workspace
 from tests.bench.figures import median, percentile
 
-PROTOCOLS: tuple[Protocol, ...] = ("opcua", "ethernet-ip")
+PROTOCOLS: tuple[Protocol, ...] = ("opcua", "ethernet-ip", "modbus", "modbus-server")
 OUTAGES = 50
 
 

@@ -19,10 +19,10 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 from controller.status.address_space import node_id
 from controller.status.feed import StatusFeed
 from controller.status.messages import PartSummary, ResetFailsafe, StationSnapshot, StatusCommand
-from controller.status.process import StatusSettings
-from controller.status.server import MOST_QUEUED, MOST_SUBSCRIPTIONS, SESSION_S
+from controller.status.process import StatusLimits
+from controller.status.security.limits import QUEUED, SESSION_S
 from statemachines.vocabulary import Health
-from tests.integration.status_cache import model_cache
+from tests.integration.status_access import client_of, settings
 
 TIMEOUT_S = 30.0
 ODD = b"J\xfcrgen".decode("utf-8", "surrogateescape")
@@ -34,7 +34,7 @@ def snapshot(triggers: int, part_id: str = "4711") -> StationSnapshot:
     empties: dict[type, Any] = {str: "", int: 0, bool: False, float: 0.0}
     values: dict[str, Any] = {field.name: empties.get(field.type) for field in msgspec.structs.fields(StationSnapshot)}
     last = [PartSummary(part_id, triggers, "OK", "DECIDED", "PASS", "AUTO_REJECT", "", [], 7000)]
-    values |= {"state": "running_shadow", "triggers": triggers, "last_parts": last, "latencies": {}}
+    values |= {"state": "running_shadow", "triggers": triggers, "last_parts": last, "latencies": {}, "reports": []}
     return StationSnapshot(**values)
 
 
@@ -49,7 +49,7 @@ class Station:
         self.part_id = "4711"
         self.triggers = 0
         self.serving = asyncio.Event()
-        self.feed = StatusFeed(StatusSettings(self.endpoint, "press 3", cache=model_cache()), self._obey, self._told)
+        self.feed = StatusFeed(settings(self.endpoint), self._obey, self._told)
 
     def _obey(self, command: StatusCommand) -> None:
         self.commands.append(command)
@@ -101,13 +101,13 @@ async def test_a_part_id_that_is_no_unicode_is_shown_and_the_feed_lives_on() -> 
 
 
 async def test_a_name_that_is_no_unicode_reaches_the_station_as_plain_text() -> None:
-    async with running() as station, Client(station.endpoint, watchdog_intervall=10) as client:
+    async with running() as station, client_of(station.endpoint, "olga", watchdog_intervall=10) as client:
         method = client.get_node(node_id("Station.ResetFailsafe")).nodeid
         for who in (ODD, "Ada"):
             answer: Any = await client.get_node(node_id("Station")).call_method(method, who)
             assert answer == [True, "granted"]
         asked = [command.who for command in station.commands if isinstance(command, ResetFailsafe)]
-        assert asked == [SHOWN, "Ada"]
+        assert asked == [f"olga for {SHOWN}", "olga for Ada"]
 
 
 class Listener:
@@ -133,14 +133,17 @@ async def test_what_a_client_may_leave_lying_is_bounded() -> None:
             request.ItemsToCreate = [item]
             (result,) = await client.uaclient.create_monitored_items(request)
             assert result.StatusCode.is_good()
-            assert result.RevisedQueueSize == MOST_QUEUED
+            assert result.RevisedQueueSize == QUEUED
         await subscription.delete()
 
 
 async def test_subscriptions_beyond_the_limit_are_refused_and_deleted_ones_make_room() -> None:
     async with running() as station, Client(station.endpoint) as client:
         made: list[Any] = []
-        made += [await client.create_subscription(10_000, Listener()) for _ in range(MOST_SUBSCRIPTIONS)]
+        made += [
+            await client.create_subscription(10_000, Listener())
+            for _ in range(StatusLimits().subscriptions_per_session)
+        ]
         with pytest.raises(UaStatusCodeError) as refused:
             await client.create_subscription(10_000, Listener())
         assert refused.value.code == StatusCodes.BadTooManySubscriptions

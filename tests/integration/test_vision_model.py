@@ -21,6 +21,7 @@ from controller.status.vision.machine import TRANSITIONS, State
 from controller.status.vision.nodesets import MACHINE_VISION, PACK_ML, importable, read_nodeset
 from controller.status.vision.system import AUTOMATIC, NAME, RECIPES, VISION
 from statemachines.handshake import Link
+from tests.integration import status_access
 from tests.integration.status_cache import model_cache
 from tests.integration.vision_station import TIMEOUT_S, VisionStation, serving
 
@@ -80,7 +81,8 @@ class Nodeset:
 
 @asynccontextmanager
 async def client_of(station: VisionStation) -> AsyncGenerator[Client]:
-    async with Client(station.endpoint, timeout=TIMEOUT_S) as client:
+    """An engineer, over an encrypted session."""
+    async with status_access.client_of(station.endpoint, "emil", timeout=TIMEOUT_S) as client:
         # Reads the same classes as `load_data_type_definitions`, which sends some hundred requests at once for them.
         assert await cache.load(model_cache()) is not None
         yield client
@@ -111,7 +113,7 @@ async def watched(client: Client) -> Watch:
     watch = Watch()
     subscription = await client.create_subscription(20, watch)
     namespace = await client.get_namespace_index(MACHINE_VISION)
-    types = [client.get_node(ua.NodeId(number, namespace)) for number in EVENT_TYPES]
+    types = [client.get_node(ua.NodeId(ua.Int32(number), ua.Int16(namespace))) for number in EVENT_TYPES]
     await subscription.subscribe_events(client.get_node(OURS + NAME), types)
     return watch
 
@@ -172,7 +174,7 @@ async def test_every_mandatory_child_is_there_with_its_type_rank_and_access() ->
 
         async def compare(declaration: str, node: Node) -> None:
             nonlocal checked
-            found = {(await child.read_browse_name()).Name: child for child in await node.get_children()}
+            found = {str((await child.read_browse_name()).Name): child for child in await node.get_children()}
             for source in nodeset.sources(declaration):
                 for child in nodeset.children(source):
                     name = nodeset.name(child)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,19 +27,12 @@ from controller.status.messages import (
     StatusCommand,
     StopJobs,
 )
-from controller.status.process import StatusSettings
 from statemachines.handshake import Link
 from statemachines.vocabulary import Health, Hold
-from tests.integration.status_cache import model_cache
+from tests.integration.status_access import free_endpoint, settings
 
 TIMEOUT_S = 60.0
 HASH = "ab" * 32
-
-
-def free_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"opc.tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
 def first_snapshot() -> StationSnapshot:
@@ -55,6 +47,7 @@ def first_snapshot() -> StationSnapshot:
         "recipe_id": 1,
         "recipe_hash": HASH,
         "last_parts": [],
+        "reports": [],
         "latencies": {"total": StageLatency(0, 0, 0, 0, 0)},
     }
     return StationSnapshot(**values)
@@ -93,8 +86,8 @@ class VisionStation:
         self.brisk = brisk
         self.jobs = 0
         self.healthy = asyncio.Event()
-        settings = StatusSettings(self.endpoint, "press 3", recipes=recipes, journal=journal, cache=model_cache())
-        self.feed = StatusFeed(settings, self.obey, self._told)
+        told = settings(self.endpoint, recipes=recipes, journal=journal)
+        self.feed = StatusFeed(told, self.obey, self._told)
 
     def _told(self, _source: str, health: Health, _why: str) -> None:
         if health is Health.NORMAL:

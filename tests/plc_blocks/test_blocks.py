@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.drivers.plc.tags import TAGS, Direction, TagType
+from controller.drivers.plc.tags import SEQUENCE, Direction, TagType
 from controller.sim.conveyor import to_dint
 from controller.sim.plc_image import next_seq
 from statemachines.checkword import check_word, trigger_check
@@ -45,16 +45,16 @@ _TYPES = {TagType.DINT: "DINT", TagType.BOOL: "BOOL", TagType.REAL: "REAL", TagT
 
 
 def test_the_structures_hold_the_tags_of_the_contract_and_no_others() -> None:
-    single = {tag.name: _TYPES[tag.type] for tag in TAGS if not tag.ring}
+    single = {tag.name: _TYPES[tag.type] for tag in SEQUENCE.tags if not tag.ring}
     rings = {"Trigger": "ARRAY [0..7] OF LG_TriggerSlot", "Result": "ARRAY [0..7] OF LG_ResultSlot"}
     assert members("LG_Tags") == single | rings
     for ring, structure in (("Trigger", "LG_TriggerSlot"), ("Result", "LG_ResultSlot")):
-        assert members(structure) == {tag.name: _TYPES[tag.type] for tag in TAGS if tag.ring == ring}
+        assert members(structure) == {tag.name: _TYPES[tag.type] for tag in SEQUENCE.tags if tag.ring == ring}
 
 
 def test_the_four_phase_structure_holds_the_same_single_tags_and_its_handshake() -> None:
     without = {"TriggerSeq", "SessionAck", "TriggerAckSeq", "Depth"}
-    single = {tag.name: _TYPES[tag.type] for tag in TAGS if not tag.ring and tag.name not in without}
+    single = {tag.name: _TYPES[tag.type] for tag in SEQUENCE.tags if not tag.ring and tag.name not in without}
     trigger = {"Trigger": "BOOL", "TriggerId": "DINT", "PartId": "LG_PartId", "RecipeId": "DINT"}
     trigger |= {"TrigClockMs": "DINT", "EncoderPos": "DINT"}
     handshake = {"ResultAck": "BOOL", "TriggerAck": "BOOL", "TriggerIdAck": "DINT", "Busy": "BOOL"}
@@ -71,7 +71,7 @@ def test_the_four_phase_structure_holds_the_same_single_tags_and_its_handshake()
 
 
 def test_the_blocks_write_only_tags_that_are_the_plcs() -> None:
-    theirs = {tag.name for tag in TAGS if tag.direction is Direction.STATION_TO_PLC and not tag.ring}
+    theirs = {tag.name for tag in SEQUENCE.tags if tag.direction is Direction.STATION_TO_PLC and not tag.ring}
     theirs |= {"TriggerAck", "TriggerIdAck", "Busy", "ResultValid", "ResultToggle", "MissedTrigger"}
     for unit in declared(iec_texts()).units.values():
         for node in (inner for statement in unit.body for inner in walk(statement)):

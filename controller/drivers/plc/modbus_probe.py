@@ -68,7 +68,7 @@ class Probe:
                 try:
                     self._layout.words.unpack(place.kind, registers, place.address - run[0].address)
                 except ValueError as error:
-                    cure = f"{place.name} ({place.title}): is plc_to_station the right first register?"
+                    cure = f"{place.name} ({place.title}): are plc_to_station and profile right?"
                     raise ConfigError(self._device, "plc_to_station", str(error), cure) from error
 
     async def _clock(self, deadline: Ns) -> int:

@@ -24,7 +24,6 @@ from asyncua.common.structures104 import (
     load_enum_xml_import,
 )
 from asyncua.server.address_space import NodeData
-from asyncua.server.internal_server import InternalServer
 from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIdNames, ObjectIds
@@ -36,21 +35,6 @@ _STRUCTURE = ua.NodeId(ua.Int32(ObjectIds.Structure))
 Nodes = dict[ua.NodeId, NodeData]
 Definition = tuple[str, ua.NodeId, ua.NodeId | None, Any, bool]
 """Name, node id, supertype, definition (None: another name for the supertype) and whether it is a set of options."""
-
-
-class CachedServer(InternalServer):
-    """asyncua's server on an address space that is there already."""
-
-    def __init__(self, nodes: Nodes | None) -> None:
-        super().__init__()
-        self._nodes = nodes
-
-    async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
-        """Take the nodes given, or build the standard ones."""
-        if self._nodes is None:
-            await super().load_standard_address_space(shelf_file)
-        else:
-            self.aspace._nodes = self._nodes  # pyright: ignore[reportPrivateUsage]
 
 
 def cache_key() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar
 from enum import IntEnum
 from typing import Any
 
@@ -16,9 +15,6 @@ from asyncua.ua.status_codes import StatusCodes
 
 from controller.status.access import method_access
 from controller.status.vision.instances import supertypes
-
-CALLER: ContextVar[str] = ContextVar("caller", default="OPC UA client")
-"""Who is calling, for the journal; set by whoever knows the session's user."""
 
 LONGEST_TEXT = 500
 

@@ -25,8 +25,9 @@ from controller.status.messages import (
     StatusCommand,
     StopJobs,
 )
+from controller.status.security.caller import caller_name
 from controller.status.vision import structures
-from controller.status.vision.calls import CALLER, Error, Refused, Work, link, text
+from controller.status.vision.calls import Error, Refused, Work, link, text
 from controller.status.vision.machine import ALLOWED, State
 from controller.status.vision.recipes import RecipeFolder
 from controller.status.vision.results import Results, Wanted
@@ -87,7 +88,7 @@ class VisionMethods:
         """Back to Preoperational; in Error, ask to leave failsafe."""
         self._allowed("Reset")
         if self._system.state is State.ERROR:
-            return [await self._wish("Reset", lambda id: ResetFailsafe(id, CALLER.get()))]
+            return [await self._wish("Reset", lambda id: ResetFailsafe(id, caller_name()))]
         return [await self._hold("Reset", Hold.PREOPERATIONAL, _why(cause, description))]
 
     async def select_automatic(self) -> Outputs:
@@ -103,14 +104,14 @@ class VisionMethods:
         name = self._job("StartSingleJob", part, recipe, product, parameters)
         if name is None:
             return [structures.job_id(""), Error.UNKNOWN]
-        return await self._start("StartSingleJob", meas, lambda id: StartJob(id, name, CALLER.get()))
+        return await self._start("StartSingleJob", meas, lambda id: StartJob(id, name, caller_name()))
 
     async def start_continuous(self, meas: Any, part: Any, recipe: Any, product: Any, parameters: list[Any]) -> Outputs:
         """Part after part until Stop or Abort."""
         name = self._job("StartContinuous", part, recipe, product, parameters)
         if name is None:
             return [structures.job_id(""), Error.UNKNOWN]
-        return await self._start("StartContinuous", meas, lambda id: StartSeries(id, name, CALLER.get()))
+        return await self._start("StartContinuous", meas, lambda id: StartSeries(id, name, caller_name()))
 
     async def stop(self, cause: int, description: Any) -> Outputs:
         """No further job; the running one ends as it would."""
@@ -124,7 +125,7 @@ class VisionMethods:
         """Jobs see kept images from now on, or the cameras again."""
         self._allowed("SimulationMode")
         del cause, description
-        return [await self._wish("SimulationMode", lambda id: Simulate(id, activate, CALLER.get()))]
+        return [await self._wish("SimulationMode", lambda id: Simulate(id, activate, caller_name()))]
 
     # --- recipes ----------------------------------------------------------------------------------------------
 
@@ -183,7 +184,7 @@ class VisionMethods:
         except OSError as error:
             logger.error("recipe cannot be added", recipe=name, why=str(error))
             return [structures.internal_recipe(name), none, none, False, Error.UNREADABLE]
-        logger.info("recipe added", recipe=name, like=like, who=CALLER.get())
+        logger.info("recipe added", recipe=name, like=like, who=caller_name())
         return [structures.recipe_of(entry), none, none, False, Error.OK]
 
     async def remove_recipe(self, external: Any) -> Outputs:
@@ -198,7 +199,7 @@ class VisionMethods:
         except OSError as error:
             logger.error("recipe cannot be removed", recipe=name, why=str(error))
             return [Error.UNREADABLE]
-        logger.info("recipe removed", recipe=name, who=CALLER.get())
+        logger.info("recipe removed", recipe=name, who=caller_name())
         return [Error.OK]
 
     # --- results ----------------------------------------------------------------------------------------------
@@ -284,15 +285,15 @@ class VisionMethods:
         self._allowed(method)
         if not self._system.runs_jobs:
             return [_refused(method, "the PLC runs the parts: take its Enable to 0")]
-        return [await self._wish(method, lambda id: StopJobs(id, abort, CALLER.get(), why))]
+        return [await self._wish(method, lambda id: StopJobs(id, abort, caller_name(), why))]
 
     async def _hold(self, method: str, hold: Hold, why: str) -> Error:
-        return await self._wish(method, lambda id: HoldStation(id, int(hold), CALLER.get(), why))
+        return await self._wish(method, lambda id: HoldStation(id, int(hold), caller_name(), why))
 
     async def _prepare(self, method: str, product: str) -> Error:
         if not product or await asyncio.to_thread(self._recipes.find, product) is None:
             return Error.UNKNOWN
-        return await self._wish(method, lambda id: ChangeRecipe(id, product, CALLER.get()))
+        return await self._wish(method, lambda id: ChangeRecipe(id, product, caller_name()))
 
     def _keeps(self, product: str) -> Error:
         return Error.IN_FORCE if product == self._in_force() else Error.UNKNOWN
@@ -316,7 +317,7 @@ class VisionMethods:
 
 
 def _refused(method: str, why: str) -> Error:
-    logger.warning("call refused", method=method, why=why, who=CALLER.get())
+    logger.warning("call refused", method=method, why=why, who=caller_name())
     return Error.REFUSED
 
 

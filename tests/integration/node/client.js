@@ -1,5 +1,6 @@
 // An independent OPC UA client: browses, reads, subscribes, calls every method, receives every event kind.
-// Usage: node client.js ENDPOINT PLAN. PLAN is JSON: {nodes, browse, events: {node, types, fields}, calls}.
+// Usage: node client.js ENDPOINT PLAN. PLAN is JSON: {nodes, browse, events: {node, types, fields}, calls,
+// user, security: {mode, policy, certificate, key}}.
 // Prints one JSON object; every failure is in it, by name.
 "use strict";
 
@@ -59,6 +60,7 @@ async function main() {
     const out = { calls: {}, events: {}, read: {}, subscribed: 0, changes: 0, browsed: 0 };
     const client = OPCUAClient.create({
         endpointMustExist: false,
+        ...(plan.security ? { certificateFile: plan.security.certificate, privateKeyFile: plan.security.key } : {}),
         securityMode: MessageSecurityMode[plan.security ? plan.security.mode : "None"],
         securityPolicy: SecurityPolicy[plan.security ? plan.security.policy : "None"],
         connectionStrategy: { maxRetry: 2, initialDelay: 200, maxDelay: 1000 },

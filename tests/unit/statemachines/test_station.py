@@ -10,10 +10,11 @@ from statemachines import health
 from statemachines.checkword import trigger_check
 from statemachines.handshake import Handshake, Link
 from statemachines.line import Line
-from statemachines.station import RECIPE_LOADED, RECIPE_REFUSED, Rules, Station, outputs, step
+from statemachines.station import MODE_LOWERED, RECIPE_LOADED, RECIPE_REFUSED, Rules, Station, outputs, step
 from statemachines.vocabulary import (
     MS,
     Action,
+    ActNoted,
     Assessment,
     Capture,
     CauseCleared,
@@ -205,6 +206,27 @@ def test_a_mode_change_counts_from_the_next_part() -> None:
     (event,) = [c for c in commands if isinstance(c, RecordEvent) and c.kind == "mode"]
     assert (event.who, event.detail["to"], event.detail["why"]) == ("anna", "AUTO_REJECT", "gate passed")
     assert outputs(station)["Mode"] == Mode.AUTO_REJECT
+
+
+def test_a_lowered_mode_is_a_bypass_until_it_is_back() -> None:
+    station, _ = play(running(Mode.AUTO_REJECT), ModeRequested(NOW, Mode.ALERT, "olga", "new product"))
+    health, why = station.reports[MODE_LOWERED]
+    assert (health, why) == (Health.CHECK_FUNCTION, "olga lowered the mode from AUTO_REJECT to ALERT: new product")
+    station, _ = play(station, ModeRequested(NOW, Mode.SHADOW, "olga", "still new"))
+    assert "from AUTO_REJECT to SHADOW" in station.reports[MODE_LOWERED][1]
+    station, _ = play(station, ModeRequested(NOW, Mode.ALERT, "emil", "half way"))
+    assert MODE_LOWERED in station.reports
+    station, _ = play(station, ModeRequested(NOW, Mode.AUTO_REJECT, "emil", "proven"))
+    assert MODE_LOWERED not in station.reports
+    raised, _ = play(running(Mode.SHADOW), ModeRequested(NOW, Mode.ALERT, "emil", "first step"))
+    assert MODE_LOWERED not in raised.reports
+
+
+def test_what_a_person_did_elsewhere_is_recorded_and_changes_nothing() -> None:
+    before = running()
+    station, commands = play(before, ActNoted(NOW, "access", "anna", {"act": "logged in"}))
+    assert station == before
+    assert commands == [RecordEvent(NOW, "access", "anna", {"act": "logged in"})]
 
 
 def test_the_plc_may_lower_the_mode_never_raise_it() -> None:

@@ -16,7 +16,7 @@ from controller.drivers.plc.modbus_words import Kind, Words
 from controller.drivers.plc.tags import TAG_SETS
 from controller.errors import ConfigError
 from controller.sim.modbus_map import Memory, register_map
-from controller.sim.plc_tags import TagKind, declared_tags
+from controller.sim.plc_tags import DeclaredTag, TagKind, declared_tags
 
 PAGE = Path(__file__).parents[4] / "docs" / "modbus-registers.md"
 
@@ -41,6 +41,14 @@ def test_the_plc_programmers_own_table_is_the_same() -> None:
     texts = register_map(declared_tags(8, TagKind.TEXT))
     made = layout(RegisterMap(part_id="string"))
     assert all(texts[place.name].first == place.address for place in (*made.from_plc, *made.to_plc))
+
+
+def test_the_plc_programmers_own_table_of_the_four_phase_profile_is_the_same() -> None:
+    made = layout(RegisterMap(profile="four-phase"))
+    ours = {place.name: (place.address, place.words) for place in (*made.from_plc, *made.to_plc)}
+    declared = [DeclaredTag(place.name, THEIRS[place.kind], False) for place in (*made.from_plc, *made.to_plc)]
+    theirs = register_map(sorted(declared, key=lambda tag: tag.name))
+    assert {name: (spot.first, spot.size) for name, spot in theirs.items()} == ours
 
 
 def test_the_head_and_every_slot_of_the_default_ring_fit_one_read() -> None:

@@ -1,0 +1,262 @@
+"""Certificates: the station's own, made at the first start, and the clients' that a person trusts or not.
+
+```
+pki/own/cert.der, key.pem     pki/trusted/*.der     pki/rejected/*.der
+```
+A client whose certificate is neither trusted nor issued by a trusted authority is refused; its certificate then lies in
+`rejected`, for `linegate trust add`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from controller.errors import ConfigError
+
+YEARS = 10
+MOST_REJECTED = 100
+"""Certificates of strangers that are kept: whoever can reach the port must not fill the disk."""
+LARGEST = 16_384
+"""Bytes of one certificate."""
+SMALLEST_KEY = 2048
+
+
+class Refused(Enum):
+    """Why a certificate is not let in."""
+
+    UNREADABLE = "is no certificate"
+    WEAK = f"has no RSA key of {SMALLEST_KEY} to 4096 bits"
+    EXPIRED = "is not valid at this time"
+    STRANGER = "is not trusted"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A client's certificate as a person looks at it."""
+
+    thumbprint: str
+    subject: str
+    uris: tuple[str, ...]
+    until: datetime
+    trusted: bool
+
+
+class Pki:
+    """The folder `pki`. Methods read and write files; a trust check reads the folder only when it changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.trusted, self.rejected = folder / "trusted", folder / "rejected"
+        self._seen = -1
+        self._thumbprints: frozenset[str] = frozenset()
+        self._authorities: tuple[x509.Certificate, ...] = ()
+
+    def open(self) -> None:
+        """Make the folders. Raises ConfigError."""
+        try:
+            for folder in (self.folder, self.folder / "own", self.trusted, self.rejected):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise self._wrong(f"cannot be made: {error.strerror}") from error
+
+    def own(self, uri: str, name: str) -> tuple[Path, Path]:
+        """The station's certificate and key; both are made where one is missing. Raises ConfigError."""
+        self.open()
+        certificate, key = self.folder / "own" / "cert.der", self.folder / "own" / "key.pem"
+        if not (certificate.is_file() and key.is_file()):
+            try:
+                _make_own(certificate, key, uri, name)
+            except OSError as error:
+                raise self._wrong(f"the station's own certificate cannot be written: {error.strerror}") from error
+        return certificate, key
+
+    def refusal(self, der: bytes, now: datetime) -> Refused | None:
+        """Why this certificate is not let in, or None. A stranger's is kept among the rejected."""
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            key = certificate.public_key()
+        except ValueError:
+            return Refused.UNREADABLE
+        if len(der) > LARGEST:
+            return Refused.UNREADABLE
+        if not isinstance(key, rsa.RSAPublicKey) or not SMALLEST_KEY <= key.key_size <= 4096:
+            return Refused.WEAK
+        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            return Refused.EXPIRED
+        self._look()
+        if thumbprint(der) in self._thumbprints or any(_issued(certificate, by, now) for by in self._authorities):
+            return None
+        self._reject(der)
+        return Refused.STRANGER
+
+    def certificates(self) -> Iterator[Certificate]:
+        """All that are known, trusted ones first."""
+        for folder in (self.trusted, self.rejected):
+            for path in sorted(folder.glob("*.der")):
+                yield _described(path.read_bytes(), folder == self.trusted)
+
+    def trust(self, der: bytes) -> Certificate:
+        """Let this certificate in from now on. Raises ValueError when it is none."""
+        described = _described(der, True)
+        self.open()
+        (self.trusted / f"{described.thumbprint}.der").write_bytes(der)
+        (self.rejected / f"{described.thumbprint}.der").unlink(missing_ok=True)
+        return described
+
+    def distrust(self, prefix: str) -> Certificate | None:
+        """Let it in no longer; None when no trusted one begins like this."""
+        path = self._find(self.trusted, prefix)
+        if path is None:
+            return None
+        described = _described(path.read_bytes(), False)
+        path.replace(self.rejected / path.name)
+        return described
+
+    def find_rejected(self, prefix: str) -> bytes | None:
+        """A rejected certificate by its thumbprint or the beginning of it. Raises ValueError when several match."""
+        path = self._find(self.rejected, prefix)
+        return path.read_bytes() if path else None
+
+    def _find(self, folder: Path, prefix: str) -> Path | None:
+        wanted = prefix.lower().replace(":", "")
+        found = [path for path in folder.glob("*.der") if wanted and path.stem.startswith(wanted)]
+        if len(found) > 1:
+            raise ValueError(f"{len(found)} certificates begin with {prefix}: give more of the thumbprint")
+        return found[0] if found else None
+
+    def _look(self) -> None:
+        try:
+            changed = self.trusted.stat().st_mtime_ns
+        except OSError:
+            self._thumbprints, self._authorities = frozenset(), ()
+            return
+        if changed == self._seen:
+            return
+        contents = [path.read_bytes() for path in self.trusted.glob("*.der")]
+        self._thumbprints = frozenset(map(thumbprint, contents))
+        self._authorities = tuple(filter(_is_authority, map(x509.load_der_x509_certificate, contents)))
+        self._seen = changed
+
+    def _reject(self, der: bytes) -> None:
+        path = self.rejected / f"{thumbprint(der)}.der"
+        if path.exists():
+            return
+        kept = sorted(self.rejected.glob("*.der"), key=lambda other: other.stat().st_mtime_ns)
+        for oldest in kept[: max(0, len(kept) - MOST_REJECTED + 1)]:
+            oldest.unlink(missing_ok=True)
+        path.write_bytes(der)
+
+    def _wrong(self, cure: str) -> ConfigError:
+        return ConfigError("station.toml", "status.pki_dir", str(self.folder), cure)
+
+
+def thumbprint(der: bytes) -> str:
+    """SHA-256 of a certificate, 64 hex digits."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def leaf(chain: bytes) -> bytes:
+    """The first certificate of a chain of DER certificates; what is no chain is returned as it is."""
+    # A DER sequence of 256 to 65,535 bytes begins with 30 82 and its length.
+    if chain[:2] == b"\x30\x82" and len(chain) > 4:
+        return chain[: 4 + int.from_bytes(chain[2:4], "big")]
+    return chain
+
+
+def uris(der: bytes) -> tuple[str, ...]:
+    """Application URIs that the certificate names."""
+    certificate = x509.load_der_x509_certificate(der)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return ()
+    return tuple(names.get_values_for_type(x509.UniformResourceIdentifier))
+
+
+def _described(der: bytes, trusted: bool) -> Certificate:
+    certificate = x509.load_der_x509_certificate(der)
+    subject = certificate.subject.rfc4514_string()
+    return Certificate(thumbprint(der), subject, uris(der), certificate.not_valid_after_utc, trusted)
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    """It may issue others. A client's own certificate is trusted for itself only, whatever it says of itself there."""
+    try:
+        basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        extended = certificate.extensions
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    application = any(isinstance(e.value, x509.ExtendedKeyUsage) for e in extended)
+    return basic.ca and usage.key_cert_sign and not application
+
+
+def _issued(certificate: x509.Certificate, by: x509.Certificate, now: datetime) -> bool:
+    if not by.not_valid_before_utc <= now <= by.not_valid_after_utc:
+        return False
+    try:
+        certificate.verify_directly_issued_by(by)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def make_certificate(uri: str, name: str, *, server: bool) -> tuple[bytes, bytes]:
+    """A self-signed application certificate (DER) and its key (PEM), as OPC 10000-6 6.2.2 wants them."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=SMALLEST_KEY)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    host, now = socket.gethostname(), datetime.now(UTC)
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=True,
+        key_encipherment=True,
+        data_encipherment=True,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365 * YEARS))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri), x509.DNSName(host)]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return certificate.public_bytes(Encoding.DER), pem
+
+
+def _make_own(certificate: Path, key: Path, uri: str, name: str) -> None:
+    der, pem = make_certificate(uri, name, server=True)
+    key.unlink(missing_ok=True)
+    handle = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(pem)
+    certificate.write_bytes(der)

@@ -1,0 +1,134 @@
+"""Subscriptions within bounds: intervals that are numbers, filters that cannot fail later, clients kept apart."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+from asyncua import ua
+from asyncua.common.events import Event
+from asyncua.server.subscription_service import SubscriptionService
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.status_codes import StatusCodes
+
+from controller.status.security import limits
+from controller.status.security.caller import CALLER
+
+_log = logging.getLogger("controller.status.subscriptions")
+_NUMBERS = frozenset(
+    ua.VariantType[name]
+    for name in ("SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Float", "Double")
+)
+
+
+class GuardedSubscriptions(SubscriptionService):
+    """The library's service, with what a hostile client asks for brought into bounds."""
+
+    async def create_subscription(
+        self,
+        params: ua.CreateSubscriptionParameters,
+        callback: Callable[..., Any],
+        session_id: ua.NodeId,
+        request_callback: Callable[..., Any] | None = None,
+    ) -> ua.CreateSubscriptionResult:
+        """A subscription with an interval that cannot keep the process busy, nor its timers in disorder."""
+        if request_callback is not None:
+            params.RequestedPublishingInterval = interval_ms(params.RequestedPublishingInterval)
+        return await super().create_subscription(params, callback, session_id, request_callback)
+
+    async def trigger_event(self, event: Any, subscription_id: int | None = None) -> None:
+        """Hand an event to all subscriptions; one that cannot take it loses it, and nobody else does."""
+        retain = getattr(event, "Retain", None)
+        if retain is not None and hasattr(event, "NodeId"):
+            if retain:
+                self._conditions[event.NodeId] = event
+            else:
+                self._conditions.pop(event.NodeId, None)
+        for number, subscription in tuple(self.subscriptions.items()):
+            if subscription_id not in (None, number):
+                continue
+            try:
+                await subscription.monitored_item_srv.trigger_event(event)
+            except Exception as error:  # noqa: BLE001 - whatever a client's filter trips over is that client's affair
+                _log.warning("subscription %s lost an event: %r", number, error)
+
+    async def condition_refresh(self, parent: ua.NodeId, *given: ua.Variant) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Tell the caller's subscription of all conditions that matter; one of somebody else does not exist for it."""
+        number = given[0].Value if given else None
+        subscription = self.subscriptions.get(number) if isinstance(number, int) else None
+        server: Any = self.iserver
+        owner = server.session_of(subscription.session_id) if subscription is not None else None
+        if owner is None or owner.person is not CALLER.get():
+            return ua.StatusCode(ua.UInt32(StatusCodes.BadSubscriptionIdInvalid))
+        return await super().condition_refresh(parent, *given)  # pyright: ignore[reportArgumentType]
+
+
+def interval_ms(asked: float) -> float:
+    """The publishing interval that is granted. NaN and infinity would upset the order of the event loop's timers."""
+    if not math.isfinite(asked):
+        return limits.SLOWEST_MS
+    return min(max(asked, limits.FASTEST_MS), limits.SLOWEST_MS)
+
+
+def given_filter(asked: Any) -> Any:
+    """The filter, None where the client sent an empty one."""
+    return None if isinstance(asked, ua.ExtensionObject) and asked.TypeId.is_null() else asked
+
+
+def check_item(item: ua.MonitoredItemCreateRequest, kind: Callable[[ua.NodeId], ua.VariantType | None]) -> int:
+    """Status code of what would make this item fail later, inside the process's own work; Good otherwise.
+
+    kind: type of a node's present value.
+    """
+    wanted, asked = item.ItemToMonitor, item.RequestedParameters
+    return check_filter(asked.Filter, wanted.AttributeId, kind(wanted.NodeId))
+
+
+def check_filter(asked: Any, attribute: int, kind: ua.VariantType | None) -> int:
+    """The same for a filter alone."""
+    if attribute == AttributeIds.EventNotifier:
+        return _check_event_filter(asked)
+    if asked is None:
+        return StatusCodes.Good
+    if not isinstance(asked, ua.DataChangeFilter):
+        return StatusCodes.BadFilterNotAllowed
+    if asked.DeadbandType == ua.DeadbandType.None_:
+        return StatusCodes.Good
+    if asked.DeadbandType != ua.DeadbandType.Absolute:
+        return StatusCodes.BadMonitoredItemFilterUnsupported
+    if attribute != AttributeIds.Value or kind not in _NUMBERS or not asked.DeadbandValue >= 0:
+        return StatusCodes.BadFilterNotAllowed
+    return StatusCodes.Good
+
+
+def _check_event_filter(asked: Any) -> int:
+    if not isinstance(asked, ua.EventFilter):
+        return StatusCodes.BadMonitoredItemFilterInvalid
+    clauses, elements = asked.SelectClauses or [], asked.WhereClause.Elements or []
+    if len(clauses) > limits.SELECT_CLAUSES or len(elements) > limits.FILTER_ELEMENTS:
+        return StatusCodes.BadTooManyOperations
+    for clause in clauses:
+        if not _names_a_field(clause):
+            return StatusCodes.BadMonitoredItemFilterInvalid
+    for index, element in enumerate(elements):
+        for operand in element.FilterOperands or []:
+            # An element may refer to later ones only, or it would refer to itself without end.
+            if isinstance(operand, ua.ElementOperand) and not index < operand.Index < len(elements):
+                return StatusCodes.BadMonitoredItemFilterInvalid
+            if isinstance(operand, ua.SimpleAttributeOperand) and not _names_a_field(operand):
+                return StatusCodes.BadMonitoredItemFilterInvalid
+    return StatusCodes.Good
+
+
+def _names_a_field(operand: ua.SimpleAttributeOperand) -> bool:
+    """The library looks the name up among the attributes of its own event object, whatever that finds there."""
+    path = operand.BrowsePath or []
+    if not path:
+        return operand.AttributeId == AttributeIds.NodeId
+    name = Event.browse_path_to_attribute_name(path)
+    return not name.startswith("_") and not hasattr(_BARE, name)
+
+
+_BARE = Event()
