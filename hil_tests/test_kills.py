@@ -63,7 +63,7 @@ def test_two_hundred_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.xfail(
+@pytest.mark.slow
     reason="open: on a loaded computer the rig was not Ready again 30 s after the reset; find out why", strict=False
 )
 def test_failsafe_stays_latched(tmp_path: Path) -> None:

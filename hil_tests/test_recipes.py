@@ -12,7 +12,7 @@ from hil_tests.rigfile import find_rig
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.xfail(reason="open: the soft PLC was silent for longer than the wait on a loaded computer", strict=False)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["opcua-sequence", "opcua-four-phase"])
 def test_the_plc_changes_the_recipe_and_is_refused_one_that_there_is_not(tmp_path: Path, name: str) -> None:
     with Rig(find_rig(name), tmp_path) as rig:
