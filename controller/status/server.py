@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import threading
@@ -85,6 +86,9 @@ class _Service:
             return
         channel.offer(Serving(self._settings.endpoint))
         await shown.build_alarms()
+        # What is there now stays: to look for garbage among it holds up events for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
         try:
             await self._feed(shown, channel)
         finally:

@@ -136,7 +136,8 @@ ALARMS: tuple[Alarm, ...] = (
         "PLC stopped, cable or switch down, wrong endpoint",
         "no triggers are taken: every part gets the PLC's fallback",
         "check the PLC's run state and the network",
-        _state(lambda s: "" if s.online else "no link to the PLC"),
+        # While the station starts, its model is compiled before the link is opened.
+        _state(lambda s: "" if s.online or s.state == "starting" else "no link to the PLC"),
         on_delay_s=2.0,
         off_delay_s=2.0,
         band="2 s each way",
