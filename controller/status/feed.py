@@ -31,7 +31,7 @@ from controller.status.process import StatusSettings, run_status
 from controller.supervisor import SupervisedChild
 from statemachines.vocabulary import Health
 
-PACE_S = 0.005
+PACE_S = 0.002
 """How long a message to the status process may wait: a part's end is to reach clients within 20 ms."""
 SILENCE_S = 20.0
 """A status process that says nothing for so long is killed and started anew."""
