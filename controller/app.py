@@ -317,10 +317,12 @@ def _genicam(config: GenicamCameraConfig) -> Camera:
             producer=str(config.producer),
             device=config.device,
             acquisition=config.acquisition,
+            trigger_source=config.trigger_source,
             features=dict(config.features),
             buffers=config.buffers,
             pool=config.pool_frames,
             largest=round(config.largest_mb * 1_000_000),
+            window_ns=round(config.join_window_ms * MS),
         )
     )
 

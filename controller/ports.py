@@ -111,8 +111,12 @@ class Camera(Protocol):
         """Make ready to capture. Raises DeviceError."""
         ...
 
-    async def capture(self, part: PartKey, view: str, until: Ns, deadline: Ns) -> Frame:
-        """Expose now, not later than `until`; return the frame before `deadline`. Raises DeviceError."""
+    async def capture(self, part: PartKey, view: str, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
+        """Expose now, not later than `until`; return the frame before `deadline`. Raises DeviceError.
+
+        A camera that the line triggers returns the frame that was exposed around `expose_at`, which may be there
+        already; it is asked for several parts at a time.
+        """
         ...
 
     async def close(self) -> None:

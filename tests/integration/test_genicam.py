@@ -41,7 +41,7 @@ async def camera(rig: GenTLRig) -> AsyncIterator[GenicamCamera]:
 
 
 async def capture(camera: GenicamCamera, patience_ms: float = 3000) -> Frame:
-    return await camera.capture(PART, "top", within(patience_ms), within(patience_ms))
+    return await camera.capture(PART, "top", within(0), within(patience_ms), within(patience_ms))
 
 
 async def works_again(camera: GenicamCamera) -> Frame:
@@ -76,6 +76,27 @@ async def test_a_frame_that_comes_too_late_is_never_the_next_parts(camera: Genic
     frame = await capture(camera)
     assert frame.exposed_at >= asked_at
     assert frame.counter == first.counter + 2
+
+
+async def test_a_lost_frame_does_not_hold_up_the_next_part(camera: GenicamCamera, rig: GenTLRig) -> None:
+    first = await capture(camera)
+    rig.tell("drop 1")
+    with pytest.raises(DeviceTimeout):
+        await capture(camera, 100)
+    assert (await capture(camera, 1800)).counter == first.counter + 2
+
+
+async def test_frame_numbers_rise_through_a_replug(camera: GenicamCamera, rig: GenTLRig) -> None:
+    before = [await capture(camera) for _ in range(3)][-1]
+    rig.unplug()
+    async with asyncio.timeout(5):
+        while True:
+            with pytest.raises(DeviceError) as refused:
+                await capture(camera, 500)
+            if isinstance(refused.value, DeviceUnavailable):
+                break
+    rig.plug()
+    assert (await works_again(camera)).counter > before.counter
 
 
 async def test_a_doubled_frame_is_not_the_next_parts(camera: GenicamCamera, rig: GenTLRig) -> None:
