@@ -73,11 +73,12 @@ async def test_the_cable_is_out_for_some_parts(tmp_path: Path) -> None:
     barrier = LightBarrier(BarrierSettings((str(tmp_path / "a"),), unplug_every=40))
     pulled = tmp_path / "a.unplugged"
     out: list[int] = []
+    told: list[str] = []
     for number in range(1, 100):
         barrier.part(number)
+        told += heard(ear)
         out += [number] if pulled.exists() else []
     assert out == [*range(40, 40 + UNPLUGGED_FOR), *range(80, 80 + UNPLUGGED_FOR)]
-    told = heard(ear)
     assert (told.count("unplug"), told.count("plug")) == (2, 2)
     barrier.close()
     ear.close()
