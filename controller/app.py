@@ -28,7 +28,7 @@ from controller.logs import set_up_logs
 from controller.part_news import PartNews
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
 from controller.plc_links import plc_link
-from controller.ports import Camera
+from controller.ports import Camera, WatchedCamera
 from controller.priority import raise_process, raise_thread
 from controller.recipe_book import FolderRecipeBook
 from controller.recipes import LoadedRecipe
@@ -193,17 +193,28 @@ class StationProcess:
 
     async def _keep_open(self, name: str, camera: Camera) -> None:
         """Open a camera, again and again until it is; captures fail meanwhile, each for its own part only."""
-        runtime, source = self._runtime, f"camera:{name}"
+        if isinstance(camera, WatchedCamera):
+            camera.watch(partial(self._camera_says, name))
         while True:
             try:
-                await camera.open(Ns(runtime.now() + 5_000 * MS))
+                await camera.open(Ns(self._runtime.now() + 5_000 * MS))
             except (DeviceError, ConfigError) as error:
-                runtime.post(HealthReported(runtime.now(), source, Health.FAILURE, str(error)))
+                self._camera_says(name, str(error))
                 await asyncio.sleep(CAMERA_RETRY_S)
             else:
-                runtime.post(HealthReported(runtime.now(), source, Health.NORMAL, ""))
+                self._camera_says(name, "")
                 logger.info("camera open", camera=name)
                 return
+
+    def _camera_says(self, name: str, why: str) -> None:
+        """A camera is gone, or back (""): a failure, unless the recipe in force can do without what it sees."""
+        runtime, state = self._runtime, Health.NORMAL
+        if why:
+            recipe = runtime.recipe
+            views = [] if recipe is None else [view for view, seen in recipe.views.items() if seen.camera == name]
+            spared = recipe is not None and all(recipe.facts.may_do_without(view) for view in views)
+            state = Health.MAINTENANCE if spared else Health.FAILURE
+        runtime.post(HealthReported(runtime.now(), f"camera:{name}", state, why))
 
     async def _farewell(self) -> None:
         """Tell the PLC and the journal that the station stops, if the link still works."""

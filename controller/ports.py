@@ -124,6 +124,15 @@ class Camera(Protocol):
         ...
 
 
+@runtime_checkable
+class WatchedCamera(Protocol):
+    """A camera that says by itself when it is gone and when it is back."""
+
+    def watch(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called, on the loop, with why the camera is gone; with "" once it is back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What goes to the journal, with the wall clock for people.

@@ -18,7 +18,7 @@ from controller.drivers.camera.genicam_messages import Acquisition, GenicamSetti
 from controller.errors import DeviceTimeout, DeviceUnavailable
 from controller.ports import Camera
 from statemachines.vocabulary import MS, Ns, PartKey
-from tests.contract.gentl import GenTLRig, PartByPart, viky
+from tests.contract.gentl import WINDOW_MS, GenTLRig, PartByPart, viky
 
 
 def _folder_camera(folder: Path) -> Camera:
@@ -32,7 +32,7 @@ def _folder_camera(folder: Path) -> Camera:
 def _viky_camera(_: Path) -> Camera:
     """One of the three virtual cameras of the genicam package: no trigger, no timestamps."""
     settings = GenicamSettings(
-        "viky", str(viky()), "VikyTL_DEV_green", acquisition="free_running", pool=24, largest=4_000_000
+        "viky", str(viky()), "VikyTL_DEV_green", acquisition="free_running", largest=4_000_000, window_ns=WINDOW_MS * MS
     )
     return PartByPart(GenicamCamera(settings))
 
@@ -42,7 +42,9 @@ def _gentl_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
         rig = GenTLRig(folder)
         features: dict[str, bool | int | float | str] = {"ExposureTime": 500.0, "AcquisitionFrameRate": 100.0}
         camera = GenicamCamera(
-            GenicamSettings("sim", rig.producer, "TOP", acquisition, features=features, pool=24, largest=400_000)
+            GenicamSettings(
+                "sim", rig.producer, "TOP", acquisition, features=features, largest=400_000, window_ns=WINDOW_MS * MS
+            )
         )
         if acquisition == "software":
             return camera
@@ -84,7 +86,7 @@ async def test_a_frame_is_as_frames_must_be(camera: Camera) -> None:
     frame = await camera.capture(PART, "top", within(0), within(2000), within(5000))
     assert frame.view == "top"
     assert frame.camera
-    around = 10 * MS if isinstance(camera, PartByPart) else 0
+    around = WINDOW_MS * MS if isinstance(camera, PartByPart) else 0
     assert before - around <= frame.exposed_at <= time.monotonic_ns()
     assert frame.exposure_ns is None or 0 < frame.exposure_ns < 100 * MS
     assert frame.pixels.dtype == np.uint8

@@ -106,6 +106,8 @@ async def test_a_doubled_frame_is_not_the_next_parts(camera: GenicamCamera, rig:
 
 
 async def test_an_unplugged_camera_says_so_and_comes_back(camera: GenicamCamera, rig: GenTLRig) -> None:
+    told: list[str] = []
+    camera.watch(told.append)
     await capture(camera)
     rig.unplug()
     async with asyncio.timeout(5):
@@ -114,8 +116,10 @@ async def test_an_unplugged_camera_says_so_and_comes_back(camera: GenicamCamera,
                 await capture(camera, 500)
             if isinstance(refused.value, DeviceUnavailable):
                 break
+    assert told and told[-1], "without anybody asking it for a frame"
     rig.plug()
     await works_again(camera)
+    assert told[-1] == ""
 
 
 async def test_a_producer_that_hangs_is_killed_with_its_process(camera: GenicamCamera, rig: GenTLRig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -50,6 +51,11 @@ class GenicamCamera:
         rules = JoinRules(window_ns=settings.window_ns, kept=max(4, min(16, settings.pool // 3)))
         watched = settings.acquisition == "hardware"
         self._joined = JoinedFrames(settings.name, rules, watched=watched)
+        self._tell: Callable[[str], None] = lambda _why: None
+
+    def watch(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called, on the loop, with why the camera is gone; with "" once it is back."""
+        self._tell = tell
 
     @property
     def pid(self) -> int | None:
@@ -151,6 +157,7 @@ class GenicamCamera:
                 self._counter.restart()
                 self._joined.restart(has_clock=has_clock)
                 self._up.set()
+                self._tell("")
             case say.CameraLost(why):
                 self._lost(why)
             case say.FeatureRefused(feature, value, cure):
@@ -170,6 +177,7 @@ class GenicamCamera:
         self._why = why
         self._up.clear()
         self._fail_all(why)
+        self._tell(why)
 
     def _fail_all(self, why: str) -> None:
         for future in self._waiting.values():
