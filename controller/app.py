@@ -27,7 +27,7 @@ from controller.lane_watch import LaneWatch
 from controller.part_news import PartNews
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
 from controller.plc_links import plc_link
-from controller.ports import Camera
+from controller.ports import Camera, WatchedCamera
 from controller.priority import raise_thread
 from controller.recipe_book import FolderRecipeBook
 from controller.recipes import LoadedRecipe
@@ -185,17 +185,28 @@ class StationProcess:
 
     async def _keep_open(self, name: str, camera: Camera) -> None:
         """Open a camera, again and again until it is; captures fail meanwhile, each for its own part only."""
-        runtime, source = self._runtime, f"camera:{name}"
+        if isinstance(camera, WatchedCamera):
+            camera.watch(partial(self._camera_says, name))
         while True:
             try:
-                await camera.open(Ns(runtime.now() + 5_000 * MS))
+                await camera.open(Ns(self._runtime.now() + 5_000 * MS))
             except (DeviceError, ConfigError) as error:
-                runtime.post(HealthReported(runtime.now(), source, Health.FAILURE, str(error)))
+                self._camera_says(name, str(error))
                 await asyncio.sleep(CAMERA_RETRY_S)
             else:
-                runtime.post(HealthReported(runtime.now(), source, Health.NORMAL, ""))
+                self._camera_says(name, "")
                 logger.info("camera open", camera=name)
                 return
+
+    def _camera_says(self, name: str, why: str) -> None:
+        """A camera is gone, or back (""): a failure, unless the recipe in force can do without what it sees."""
+        runtime, state = self._runtime, Health.NORMAL
+        if why:
+            recipe = runtime.recipe
+            views = [] if recipe is None else [view for view, seen in recipe.views.items() if seen.camera == name]
+            spared = recipe is not None and all(recipe.facts.may_do_without(view) for view in views)
+            state = Health.MAINTENANCE if spared else Health.FAILURE
+        runtime.post(HealthReported(runtime.now(), f"camera:{name}", state, why))
 
     async def _farewell(self) -> None:
         """Tell the PLC and the journal that the station stops, if the link still works."""
@@ -309,10 +320,12 @@ def _genicam(config: GenicamCameraConfig) -> Camera:
             producer=str(config.producer),
             device=config.device,
             acquisition=config.acquisition,
+            trigger_source=config.trigger_source,
             features=dict(config.features),
             buffers=config.buffers,
             pool=config.pool_frames,
             largest=round(config.largest_mb * 1_000_000),
+            window_ns=round(config.join_window_ms * MS),
         )
     )
 

@@ -78,6 +78,14 @@ def _add_demo(commands: _Commands) -> None:
     )
     demo.add_argument("--profile", choices=("sequence", "four-phase"), default="sequence", help="of the handshake")
     demo.add_argument("--camera", choices=("sim", "gentl"), default="sim", help="gentl: through harvesters")
+    demo.add_argument(
+        "--trigger",
+        choices=("software", "hardware"),
+        default="software",
+        help="of GenTL cameras; hardware: by the line",
+    )
+    demo.add_argument("--views", type=int, choices=(1, 2, 3, 4), default=1, help="cameras on each part (default 1)")
+    demo.add_argument("--redundant", action="store_true", help="one more camera stands in for the first")
     demo.add_argument("--status-clients", type=int, default=0, metavar="N", help="OPC UA readers of the status")
     demo.add_argument("--json", metavar="FILE", help="write the figures there, - for standard output")
     demo.add_argument("--keep", metavar="DIR", help="keep configuration, journal and images there")

@@ -20,6 +20,7 @@ from controller.sim.conveyor import NS_PER_MS, arrivals
 from controller.sim.four_phase_program import FourPhaseProgram
 from controller.sim.four_phase_tags import FourPhaseTags
 from controller.sim.gate import Passage, Source
+from controller.sim.light_barrier import LightBarrier
 from controller.sim.plc_image import PartId, ResultBlock, TriggerBlock
 from controller.sim.plc_line import PlcOutputs, Sensors
 from controller.sim.plc_program import PlcProgram
@@ -69,6 +70,7 @@ class SoftPlc:
         self._delay_ms: float | None = None
         self._start = asyncio.Event()
         self._end = asyncio.Event()
+        self._barrier = None if settings.barrier is None else LightBarrier(settings.barrier)
         self._brought_all = False
         self._finished = False
 
@@ -99,6 +101,8 @@ class SoftPlc:
                     duty.cancel()
         finally:
             await server.stop()
+            if self._barrier is not None:
+                self._barrier.close()
         self._post(self._whole_tally())
 
     def command(self, command: cmd.PlcCommand) -> None:
@@ -174,6 +178,8 @@ class SoftPlc:
                 await self._answer_or_limit()
             await asyncio.sleep(max(start_ns + offset - time.monotonic_ns(), 0) / 1e9)
             self._answered.clear()
+            if self._barrier is not None:
+                self._barrier.part(number)
             self._awaited = self._settings.part_id(number)
             self._see((self._awaited,))
         self._brought_all = True
