@@ -62,6 +62,7 @@ class SoftPlc:
         self._halted_until_ns = 0
         self._clock_held_until_ns = 0
         self._answered = asyncio.Event()
+        self._awaited: PartId | None = None
         self._ejected = 0
         self._blind = 0
         self._jump = 0
@@ -179,7 +180,8 @@ class SoftPlc:
             self._answered.clear()
             if self._barrier is not None:
                 self._barrier.part(number)
-            self._see((self._settings.part_id(number),))
+            self._awaited = self._settings.part_id(number)
+            self._see((self._awaited,))
         self._brought_all = True
 
     async def _answer_or_limit(self) -> None:
@@ -256,7 +258,9 @@ class SoftPlc:
 
     def _result_written(self, block: ResultBlock) -> None:
         self._tally.result_written(block, time.monotonic_ns())
-        self._answered.set()
+        if block.part_id_echo == self._awaited:
+            # Not for an earlier part's: the closed loop would have two parts on their way from then on.
+            self._answered.set()
 
     def _acknowledged(self, seq: int, session_id: int) -> None:
         self._tally.acknowledged(seq, session_id, self._epoch)
