@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ FAULT = 1
 
 def run_demo(args: argparse.Namespace) -> int:
     """Run the demo as the command line asks. Returns 0, FAULT, or 3 when the simulation itself failed."""
+    # Asked to end, it ends what it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console()
     folder = Path(args.keep) if args.keep else Path(tempfile.mkdtemp(prefix="linegate-demo-"))
     settings = LineSettings(
