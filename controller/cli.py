@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from controller import cli_camera, cli_catalogue, cli_data, cli_parts, cli_plc, cli_trust, cli_users
+from controller import cli_camera, cli_catalogue, cli_data, cli_parts, cli_plc, cli_trust, cli_users, cli_validate
 
 _EXIT = "exit codes: 0 done, 2 configuration is wrong"
 
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_plc.add_parser(commands)
     cli_data.add_parser(commands)
     cli_catalogue.add_parser(commands)
+    cli_validate.add_parser(commands)
     return parser
 
 
