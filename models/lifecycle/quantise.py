@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from models.lifecycle.dataset import Grey
+from models.lifecycle.data.pictures import Grey
 from models.lifecycle.tile_fit import normalised
 from models.lifecycle.tile_net import TileNet
 from models.telemetry import no_telemetry

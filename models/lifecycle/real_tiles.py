@@ -24,8 +24,11 @@ from models.catalogue import Catalogue, DefectType, SeverityLimit
 from models.errors import ModelError
 from models.frame import ImageBand
 from models.inspector import Inspector
-from models.lifecycle import dataset
-from models.lifecycle.dataset import Pictures, Sample
+from models.lifecycle.data.manifest import version_of
+from models.lifecycle.data.pictures import Pictures, load_pictures
+from models.lifecycle.data.sample import Sample, Split
+from models.lifecycle.data.sources.table import read_table
+from models.lifecycle.data.splits import carve_by_batch
 from models.lifecycle.evaluate import Line, Report, choose_line, judge_all, raw_scores, report
 from models.package import ModelPackage, open_package, write_package
 from models.runner import Runner
@@ -64,9 +67,9 @@ class Parts:
 
 def split(samples: Sequence[Sample], share: float = 0.25, seed: int = 1) -> Parts:
     """The manifest's test split as it is; validation carved from train by batch."""
-    train = [sample for sample in samples if sample.split == "train"]
-    fitted, validation = dataset.carve_by_batch(train, share, seed)
-    return Parts(fitted, validation, tuple(sample for sample in samples if sample.split == "test"))
+    train = [sample for sample in samples if sample.split is Split.TRAIN]
+    fitted, validation = carve_by_batch(train, share, seed)
+    return Parts(fitted, validation, tuple(sample for sample in samples if sample.split is Split.TEST))
 
 
 def tile_catalogue() -> Catalogue:
@@ -129,7 +132,7 @@ def draw_line(package: ModelPackage, precision: Precision, pictures: Pictures) -
         scores = raw_scores(runner, pictures)
     finally:
         runner.close()
-    defective = np.array([sample.is_defect for sample in pictures.samples])
+    defective = np.array([not sample.is_good for sample in pictures.samples])
     return choose_line(scores, defective, NG_SHARE, UNSURE_SHARE)
 
 
@@ -152,15 +155,14 @@ def build(data: Path, out: Path, seed: int, steps: int) -> dict[str, Any]:
     from models.lifecycle import quantise, tile_fit, tile_net
 
     path = data / "manifest.csv"
-    samples = dataset.read_manifest(path)
-    say(f"{len(samples)} pictures in {path}: checking every SHA-256")
-    dataset.check_files(data, samples)
+    samples = read_table(path)
+    say(f"{len(samples)} pictures in {path}, each with the SHA-256 that the table states")
     parts = split(samples)
     say(f"fit on {len(parts.fitted)}, lines on {len(parts.validation)}, test on {len(parts.test)}; no batch shared")
     train = (*parts.fitted, *parts.validation)
-    training_hash = dataset.training_hash(data, train)
-    fitted = dataset.load_pictures(data, parts.fitted, SIDE)
-    validation = dataset.load_pictures(data, parts.validation, SIDE)
+    training_hash = version_of(train)
+    fitted = load_pictures(data, parts.fitted, SIDE)
+    validation = load_pictures(data, parts.validation, SIDE)
 
     net = tile_net.TileNet(tile_net.lite0_backbone())
     tile_fit.fit(net, fitted, tile_fit.TilePlan(steps=steps, seed=seed), say)
@@ -174,7 +176,7 @@ def build(data: Path, out: Path, seed: int, steps: int) -> dict[str, Any]:
     catalogue = tile_catalogue()
     on_validation = evaluate(package, "int8", validation, catalogue)
     say(f"validation: AUROC {on_validation.auroc:.3f}, recall {on_validation.caught}")
-    test = dataset.load_pictures(data, parts.test, SIDE)
+    test = load_pictures(data, parts.test, SIDE)
     reports: dict[Precision, Report] = {
         "fp32": evaluate(package, "fp32", test, catalogue),
         "int8": evaluate(package, "int8", test, catalogue),

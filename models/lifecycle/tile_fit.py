@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.lifecycle.dataset import Grey, Pictures
+from models.lifecycle.data.pictures import Grey, Pictures
 from models.lifecycle.tile_net import FROZEN, MEAN, STD, STRIDE, TileNet
 
 Cells = NDArray[np.float32]
@@ -117,11 +117,11 @@ def cells_of(mask: Grey) -> Cells:
 
 
 def _by_kind(pictures: Pictures) -> tuple[list[int], list[list[int]]]:
-    good = [index for index, sample in enumerate(pictures.samples) if not sample.is_defect]
+    good = [index for index, sample in enumerate(pictures.samples) if sample.is_good]
     kinds: dict[str, list[int]] = {}
     for index, sample in enumerate(pictures.samples):
-        if sample.is_defect:
-            kinds.setdefault(sample.label, []).append(index)
+        for name in sample.classes:
+            kinds.setdefault(name, []).append(index)
     if not good or not kinds:
         raise ValueError(f"{len(good)} good pictures and {len(kinds)} kinds of defect: both are needed")
     return good, [kinds[label] for label in sorted(kinds)]
@@ -153,8 +153,8 @@ def _loss(logits: Tensor, cells: Tensor, defect_weight: float) -> Tensor:
 def calibration_pictures(pictures: Pictures, count: int, seed: int) -> Sequence[Grey]:
     """Pictures from which INT8 ranges are taken: half good, half defective where there are enough."""
     rng = np.random.default_rng(seed)
-    bad = [index for index, sample in enumerate(pictures.samples) if sample.is_defect]
-    good = [index for index, sample in enumerate(pictures.samples) if not sample.is_defect]
+    bad = [index for index, sample in enumerate(pictures.samples) if not sample.is_good]
+    good = [index for index, sample in enumerate(pictures.samples) if sample.is_good]
     chosen: list[int] = []
     for group in (bad, good):
         chosen += [int(index) for index in rng.permutation(group)[: count // 2]]

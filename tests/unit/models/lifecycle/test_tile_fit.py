@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from models.lifecycle import quantise
-from models.lifecycle.dataset import Grey, Pictures, Sample
+from models.lifecycle.data.pictures import Grey, Pictures
+from models.lifecycle.data.sample import Sample
 from models.lifecycle.real_tiles import (
     NAME,
     SIDE,
@@ -63,8 +64,8 @@ def drawn(count: int, side: int) -> Pictures:
             x, y = (int(value) for value in rng.integers(4, side - HOLE - 4, 2))
             mask[y : y + HOLE, x : x + HOLE] = 255
             picture[mask > 0] = 20
-        label = "hole" if bad else "free"
-        samples.append(Sample(f"{number}.png", "train", label, bad, "", f"tile_{number}", "0" * 64))
+        classes = ("hole",) if bad else ()
+        samples.append(Sample(f"{number}.png", "0" * 64, side, side, f"tile_{number}", not bad, classes))
         pixels.append(picture)
         masks.append(mask)
     return Pictures(tuple(samples), tuple(pixels), tuple(masks))
