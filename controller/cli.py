@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from controller import cli_camera, cli_parts, cli_plc, cli_trust, cli_users
+from controller import cli_camera, cli_model, cli_parts, cli_plc, cli_trust, cli_users
 
 _EXIT = "exit codes: 0 done, 2 configuration is wrong"
 
@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_users.add_parser(commands)
     cli_camera.add_parser(commands)
     cli_plc.add_parser(commands)
+    cli_model.add_parser(commands)
     return parser
 
 
