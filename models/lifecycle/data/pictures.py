@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.lifecycle.data.complaint import Complaint, DatasetError
-from models.lifecycle.data.sample import MASK_FROM, Sample
+from models.lifecycle.data.sample import MASK_FROM, Point, Sample
 
 Grey = NDArray[np.uint8]
 
@@ -84,14 +85,31 @@ def defect_mask(root: Path, sample: Sample, defect: str | None = None) -> Grey:
             outlined.add(mask.defect)
     for polygon in sample.polygons:
         if defect in (None, polygon.defect):
-            corners = np.round(np.array(polygon.points)).astype(np.int32)
-            cv2.fillPoly(drawn, [corners], 255)
+            drawn[_inside(polygon.points, sample.width, sample.height)] = 255
             outlined.add(polygon.defect)
     for box in sample.boxes:
         if defect in (None, box.defect) and box.defect not in outlined:
-            left, top = round(box.x), round(box.y)
-            drawn[max(0, top) : round(box.y + box.height), max(0, left) : round(box.x + box.width)] = 255
+            rows = slice(_first_inside(box.y), _first_inside(box.y + box.height))
+            drawn[rows, _first_inside(box.x) : _first_inside(box.x + box.width)] = 255
     return drawn
+
+
+def _inside(points: Sequence[Point], width: int, height: int) -> NDArray[np.bool_]:
+    """Pixels whose middle lies within the outline. (cv2.fillPoly adds the border: half a pixel too much all round.)"""
+    crossed = np.zeros((height, width + 1), np.int32)
+    for (x, y), (next_x, next_y) in zip(points, (*points[1:], points[0]), strict=True):
+        if y == next_y:
+            continue
+        rows = np.arange(_first_inside(min(y, next_y)), min(_first_inside(max(y, next_y)), height))
+        at = x + (rows + 0.5 - y) * (next_x - x) / (next_y - y)
+        columns = np.clip(np.ceil(at - 0.5), 0, width).astype(np.int64)
+        np.add.at(crossed, (rows, columns), 1)
+    return np.cumsum(crossed, axis=1)[:, :-1] % 2 == 1
+
+
+def _first_inside(edge: float) -> int:
+    """The first pixel whose middle lies at or after this place."""
+    return max(0, math.ceil(edge - 0.5))
 
 
 def _decoded(path: Path, how: int) -> NDArray[np.integer[Any] | np.floating[Any]]:

@@ -17,12 +17,15 @@ GOOD = ""
 Unit = tuple[Sample, ...]
 
 
-def divide(samples: Sequence[Sample], seed: int, shares: Mapping[Split, float] = SHARES) -> tuple[Sample, ...]:
+def divide(
+    samples: Sequence[Sample], seed: int, shares: Mapping[Split, float] = SHARES, *, keep: bool = False
+) -> tuple[Sample, ...]:
     """The samples with their splits, in the order given. Parts stay whole, every class gets its share where it can.
 
     Pictures of one batch, and pictures with the same bytes, are one unit. The rarest class is dealt first: one unit to
     train, to test, to validation (as far as it has so many), then each unit to the split that lacks most of that class.
-    The same samples, seed and shares give the same splits. Raises ValueError for shares that do not add up to 1.
+    keep: parts that have a split stay there, and only the others are dealt. The same samples, seed and shares give the
+    same splits. Raises ValueError for shares that do not add up to 1.
     """
     if abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) <= 0:
         raise ValueError(f"shares are {sorted(shares.values())}: each must be above 0, and all together 1")
@@ -32,6 +35,11 @@ def divide(samples: Sequence[Sample], seed: int, shares: Mapping[Split, float] =
     total = sum(counts, Counter[str]())
     lacking = {split: {name: share * total[name] for name in total} for split, share in shares.items()}
     dealt: dict[int, Split] = {}
+    for index, unit in enumerate(units if keep else ()):
+        held = next((sample.split for sample in unit if sample.split is not Split.NONE), Split.NONE)
+        if held is not Split.NONE:
+            dealt[index] = held
+            _take(lacking, held, counts[index])
     for name in sorted(total, key=lambda name: (sum(name in count for count in counts), name)):
         waiting = [index for index, count in enumerate(counts) if name in count and index not in dealt]
         waiting.sort(key=lambda index: -counts[index][name])
@@ -40,8 +48,7 @@ def divide(samples: Sequence[Sample], seed: int, shares: Mapping[Split, float] =
                 name, lacking, {dealt[i] for i, count in enumerate(counts) if i in dealt and name in count}
             )
             dealt[index] = split
-            for found, number in counts[index].items():
-                lacking[split][found] -= number
+            _take(lacking, split, counts[index])
     by_image = {sample.image: dealt[index] for index, unit in enumerate(units) for sample in unit}
     return tuple(replace(sample, split=by_image[sample.image]) for sample in samples)
 
@@ -69,6 +76,12 @@ def carve_by_batch(samples: Sequence[Sample], share: float, seed: int) -> tuple[
         carved.update(units[: min(len(units) - 1, max(1, round(share * len(units))))])
     rest = tuple(sample for sample in samples if sample.unit not in carved)
     return rest, tuple(sample for sample in samples if sample.unit in carved)
+
+
+def _take(lacking: Mapping[Split, dict[str, float]], split: Split, counts: Mapping[str, int]) -> None:
+    for name, number in counts.items():
+        if split in lacking:
+            lacking[split][name] -= number
 
 
 def _neediest(name: str, lacking: Mapping[Split, Mapping[str, float]], have: set[Split]) -> Split:

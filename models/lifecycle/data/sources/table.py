@@ -14,8 +14,9 @@ from pathlib import Path
 from models.lifecycle.data.complaint import Complaint, DatasetError, raise_grave
 from models.lifecycle.data.leakage import shared_units
 from models.lifecycle.data.manifest import hash_of
-from models.lifecycle.data.pictures import picture_facts
-from models.lifecycle.data.sample import Mask, Sample, Split
+from models.lifecycle.data.pictures import picture_facts, read_grey
+from models.lifecycle.data.sample import MASK_FROM, Mask, Sample, Split
+from models.lifecycle.data.sources.labelled import Drawing, Labelled, Reading
 
 GOOD_NAMES = ("free", "good", "no_defect", "normal", "ok")
 
@@ -118,3 +119,36 @@ def _certainty(path: Path, number: int, row: Row) -> float:
         cure = "must be a number from 0 to 1"
         raise DatasetError(Complaint(str(path), f"row {number}, {column}", row[column], cure))
     return value if column == "certainty" else max(value, 1 - value)
+
+
+def read_table_folder(root: Path) -> Reading:
+    """The tables below a folder, as labels to import."""
+    for path in tables(root):
+        try:
+            samples = read_table(path)
+        except DatasetError as error:
+            yield from error.complaints
+            continue
+        for sample in samples:
+            try:
+                drawings = tuple(
+                    Drawing(mask.defect, read_grey(path.parent / mask.file) >= MASK_FROM) for mask in sample.masks
+                )
+            except DatasetError as error:
+                yield from error.complaints
+                continue
+            yield Labelled(
+                path.parent / sample.image, str(path), sample.image, sample.classes, drawings=drawings, looked_at=True,
+                split=sample.split, batch=sample.batch, certainty=sample.certainty,
+            )  # fmt: skip
+
+
+def tables(root: Path) -> tuple[Path, ...]:
+    """CSV files in the folder whose first line names file and label."""
+    found: list[Path] = []
+    for path in sorted(root.glob("*.csv")):
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            columns = [column.strip() for column in file.readline().split(",")]
+        if "file" in columns and "label" in columns:
+            found.append(path)
+    return tuple(found)

@@ -41,9 +41,19 @@ def test_mask_joins_masks_outlines_and_boxes(tmp_path: Path) -> None:
     )
     whole = defect_mask(tmp_path, sample)
     assert whole[:, :5].min() == 255
-    assert whole[0:4, 6:10].min() == 255 and whole[10, 9] == 0, "a hole that is outlined is not its box as well"
+    assert whole[0:3, 6:9].min() == 255 and whole[10, 9] == 0, "a hole that is outlined is not its box as well"
     assert whole[18:, 8:].min() == 255
-    assert np.count_nonzero(defect_mask(tmp_path, sample, "hole")) == 16
+    assert np.count_nonzero(defect_mask(tmp_path, sample, "hole")) == 9
+
+
+def test_outline_covers_its_area(tmp_path: Path) -> None:
+    star = tuple(
+        (50 + r * np.cos(a), 40 + r * np.sin(a)) for r, a in zip([30, 12] * 5, np.linspace(0, 5.6549, 10), strict=True)
+    )
+    after = (*star[1:], star[0])
+    area = abs(sum(x * ny - nx * y for (x, y), (nx, ny) in zip(star, after, strict=True))) / 2
+    sample = replace(bare_sample(1, "hole"), width=100, height=80, polygons=(Polygon("hole", star),))
+    assert np.count_nonzero(defect_mask(tmp_path, sample)) == pytest.approx(area, rel=0.02)
 
 
 def test_mask_of_another_size_is_named(tmp_path: Path) -> None:

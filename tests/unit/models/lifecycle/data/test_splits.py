@@ -60,6 +60,16 @@ def test_rare_class_goes_to_train_then_test_then_validation(few: int) -> None:
     assert found == set((Split.TRAIN, Split.TEST, Split.VALIDATION)[:few])
 
 
+def test_new_parts_are_dealt_and_old_ones_stay(line: list[Sample]) -> None:
+    first = divide(line[:1000], seed=1)
+    both = divide([*first, *line[1000:]], seed=9, keep=True)
+    assert both[:1000] == first
+    assert not [s for s in both if s.split is Split.NONE]
+    assert shares(both, "crack") == pytest.approx([0.7, 0.15, 0.15], abs=0.03)
+    more = divide([*first, replace(line[0], image="third_exposure.png", sha256="e" * 64)], seed=9, keep=True)
+    assert more[-1].split is first[0].split
+
+
 def test_shares_must_add_up() -> None:
     with pytest.raises(ValueError, match="all together 1"):
         divide([bare_sample(1)], seed=1, shares={Split.TRAIN: 0.7, Split.TEST: 0.2})
