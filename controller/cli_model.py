@@ -81,7 +81,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_build(build: argparse.ArgumentParser) -> None:
-    build.add_argument("data", type=Path, help="folder of a labelled set (`linegate data import`)")
+    build.add_argument("data", type=Path, help="a labelled set, or a folder in another tool's format")
     build.add_argument("--catalogue", type=Path, required=True, metavar="FILE")
     build.add_argument("--out", type=Path, required=True, metavar="DIR")
     build.add_argument("--name", required=True)

@@ -1,6 +1,7 @@
 """From a labelled set and a catalogue to a gated INT8 package: open, split, train, quantise, gate, lines, pack, test.
 
 OUT/
+    set/                    the labelled set, where DATA is in another tool's format
     build.json              what it is made from, what is done: a killed build goes on from here
     work/                   checkpoint and graphs
     packages/NAME/VERSION/  the package
@@ -22,11 +23,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from models.catalogue import Catalogue
 from models.catalogue_text import catalogue_text
 from models.lifecycle import job as jobs
+from models.lifecycle.build_input import opened
 from models.lifecycle.candidates import Candidates, judge_candidates
-from models.lifecycle.data import labelled_set
 from models.lifecycle.data.labelled_set import LabelledSet
-from models.lifecycle.data.sample import Sample, Split
-from models.lifecycle.data.splits import carve_by_batch, divide
+from models.lifecycle.data.sample import Sample
+from models.lifecycle.data.splits import carve_by_batch
 from models.lifecycle.job import Job, Say, Settings
 from models.lifecycle.ledger import Ledger
 from models.lifecycle.material import is_grey, load
@@ -55,7 +56,7 @@ class Order:
 
 def build(order: Order, say: Say) -> ModelPackage:
     """Build or go on building. Raises DatasetError, ModelRejected, or ImportError without the train extra."""
-    data = _split(labelled_set.open_set(order.data), order.settings.seed, say)
+    data = opened(order.data, order.out / "set", order.catalogue, order.settings.seed, say)
     fit_on, hold = parts(data, order.settings.seed)
     recipe = jobs.suited(fit_on, is_grey(data.root, fit_on), order.settings)
     classes = tuple(sorted({name for sample in data.samples for name in sample.classes}))
@@ -107,14 +108,6 @@ def parts(data: LabelledSet, seed: int) -> tuple[tuple[Sample, ...], tuple[Sampl
     if data.validation:
         return data.train, data.validation
     return carve_by_batch(data.train, VALIDATION_SHARE, seed)
-
-
-def _split(data: LabelledSet, seed: int, say: Say) -> LabelledSet:
-    """A set without splits is split once, and saved so: the next build has the same test split."""
-    if any(sample.split is not Split.NONE for sample in data.samples):
-        return data
-    say("no sample has a split: 70/15/15 by batch")
-    return labelled_set.save_set(data.root, divide(data.samples, seed), "split for a build")
 
 
 def _made_from(order: Order, version: str, recipe: jobs.Recipe) -> dict[str, Any]:

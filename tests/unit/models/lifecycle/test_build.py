@@ -18,9 +18,10 @@ from models.errors import ModelRejected
 from models.inspector import Inspector
 from models.lifecycle import tasks
 from models.lifecycle.build import Order, build
+from models.lifecycle.build_input import opened
 from models.lifecycle.data.complaint import DatasetError
 from models.lifecycle.data.labelled_set import open_set, save_set
-from models.lifecycle.data.pictures import picture_facts
+from models.lifecycle.data.pictures import picture_facts, read_grey
 from models.lifecycle.data.sample import Box, Mask, Sample, Split
 from models.lifecycle.job import Settings, suited, task_of
 from models.lifecycle.pack import Naming
@@ -134,6 +135,23 @@ def test_catalogue_must_know_the_classes(tmp_path: Path) -> None:
     drawn_set(tmp_path / "set")
     with pytest.raises(ModelRejected, match="catalogue knows scratch"):
         build(order(tmp_path, "out", "segment", "scratch"), lambda _: None)
+
+
+def test_a_folder_of_another_tool_is_imported_once_checked_and_split(tmp_path: Path) -> None:
+    drawn_set(tmp_path / "set")
+    rows = ["file,label,batch"]
+    for sample in open_set(tmp_path / "set").samples:
+        write_picture(tmp_path / "theirs" / sample.image, read_grey(tmp_path / "set" / sample.image))
+        rows.append(f"{sample.image},{'good' if sample.is_good else 'hole'},{sample.batch}")
+    (tmp_path / "theirs" / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    said: list[str] = []
+    first = opened(tmp_path / "theirs", tmp_path / "copy", catalogue("hole"), 1, said.append)
+    assert {sample.split for sample in first.samples} == {Split.TRAIN, Split.VALIDATION, Split.TEST}
+    assert any("imported into" in line for line in said) and any("warning" in line for line in said)
+    again = opened(tmp_path / "theirs", tmp_path / "copy", catalogue("hole"), 2, said.append)
+    assert again.version == first.version, "a second build keeps the split"
+    with pytest.raises(DatasetError, match="hole"):
+        opened(tmp_path / "theirs", tmp_path / "other", catalogue("scratch"), 1, said.append)
 
 
 def test_task_follows_from_the_labels() -> None:
