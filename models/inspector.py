@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from models.catalogue import Catalogue
 from models.decode import DECODERS
 from models.errors import ImageUnfit, InferenceFailed, ModelRejected
 from models.frame import Frame, ImageBand
+from models.optics.scale import Scale
 from models.package import MANIFEST
 from models.runner import Runner
 from statemachines.vocabulary import Assessment
@@ -19,7 +18,7 @@ Region = tuple[int, int, int, int]
 
 class Inspector:
     """Judges one view. roi: x, y, width, height in frame pixels, None for the whole frame. size: width and height that
-    a frame must have, None for any.
+    a frame must have, None for any. mm_per_px: a number, or the scale of a calibrated plane.
 
     Raises ModelRejected where model and catalogue do not fit each other.
     """
@@ -28,7 +27,7 @@ class Inspector:
         self,
         runner: Runner,
         catalogue: Catalogue,
-        mm_per_px: float,
+        mm_per_px: float | Scale,
         roi: Region | None = None,
         band: ImageBand = ImageBand(),
         size: tuple[int, int] | None = None,
@@ -41,7 +40,7 @@ class Inspector:
         self._manifest = manifest
         self._decode = DECODERS[manifest.task]
         self._catalogue = catalogue
-        self._mm_per_px = mm_per_px
+        self._scale = mm_per_px
         self._roi = roi
         self._band = band
         self._size = size
@@ -90,7 +89,5 @@ class Inspector:
         decoded = self._decode(outputs, self._manifest, pixels.shape[1], pixels.shape[0])
         findings = decoded.findings
         if (left or top) and findings:
-            findings = tuple(
-                replace(f, region=(f.region[0] + left, f.region[1] + top, *f.region[2:])) for f in findings
-            )
-        return self._catalogue.assess(findings, self._mm_per_px, decoded.score)
+            findings = tuple(found.moved(left, top) for found in findings)
+        return self._catalogue.assess(findings, self._scale, decoded.score)

@@ -1,0 +1,159 @@
+"""From pictures of the target to a calibration: lens and sensor from tilted poses, the scale from the one in place.
+
+Method: Zhang, A flexible new technique for camera calibration, PAMI 22 (2000), as OpenCV implements it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.errors import CalibrationRefused
+from models.optics.scale import PlaneScale
+from models.optics.target import Target
+
+Grey = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+LEAST_TILTED = 8
+"""Poses besides the one in place; with fewer, focal length and distortion explain each other."""
+
+LEAST_CORNERS = 0.3
+"""Share of the target's corners that a picture must show."""
+
+LEAST_SPREAD = 0.5
+"""The target in place must span so much of the frame's width and of its height: the scale is not known outside."""
+
+WORST_RMS_PX = 0.8
+"""A worse fit is no print on a flat plate, or a picture out of focus."""
+
+WORST_FOCAL = 0.02
+"""Relative standard deviation of the focal length; above, the poses were all but parallel."""
+
+_RESAMPLED = 60
+_COVERAGE = 2.0
+"""Standard deviations in a stated uncertainty: 95 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The target in one picture. corners: (n, 2) pixels, as OpenCV counts them; numbers: (n,) of the corners."""
+
+    corners: NDArray[np.float32]
+    numbers: NDArray[np.int32]
+    frame_px: tuple[int, int]
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Share of the frame's width and height that the corners span."""
+        low, high = self.corners.min(axis=0), self.corners.max(axis=0)
+        return float(high[0] - low[0]) / self.frame_px[0], float(high[1] - low[1]) / self.frame_px[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What the pictures say. uncertainty: of mm per pixel in the frame's middle, relative, 95 %, by the pictures alone.
+
+    rms_px: how far corners lie from where the model puts them.
+    """
+
+    scale: PlaneScale
+    frame_px: tuple[int, int]
+    mm_per_px: float
+    uncertainty: float
+    rms_px: float
+    pictures: int
+
+
+def find_target(target: Target, pixels: Grey) -> Sighting | None:
+    """The target in a grey picture; None where too few of its corners are seen."""
+    corners, numbers, _, _ = cv2.aruco.CharucoDetector(target.board()).detectBoard(pixels)
+    if numbers is None or len(numbers) < max(8, LEAST_CORNERS * target.corners):  # pyright: ignore[reportUnnecessaryComparison]
+        return None
+    found = np.asarray(corners, np.float32).reshape(-1, 2)
+    return Sighting(found, np.asarray(numbers, np.int32).ravel(), (pixels.shape[1], pixels.shape[0]))
+
+
+def solve(target: Target, in_place: Sighting, tilted: Sequence[Sighting]) -> Solution:
+    """Calibrate from the target flat on the inspection plane, and held at angles. Raises CalibrationRefused."""
+    _refuse_poor(in_place, tilted)
+    sightings = [in_place, *tilted]
+    grid = np.asarray(target.board().getChessboardCorners(), np.float32)
+    objects = [np.ascontiguousarray(grid[sighting.numbers]) for sighting in sightings]
+    # k3 is left out: with the poses that a person shows it takes over what k1 and k2 explain.
+    rms, camera, distortion, turns, shifts, deviations, _, _ = cv2.calibrateCameraExtended(
+        objects,
+        [sighting.corners for sighting in sightings],
+        in_place.frame_px,
+        np.eye(3),
+        np.zeros(5),
+        flags=cv2.CALIB_FIX_K3,
+    )
+    camera, distortion = _floats(camera), _floats(distortion).ravel()
+    focal_doubt = float(max(deviations[0, 0] / camera[0, 0], deviations[1, 0] / camera[1, 1]))
+    if not rms <= WORST_RMS_PX:
+        raise CalibrationRefused(
+            f"corners lie {rms:.2f} px from where they should (at most {WORST_RMS_PX}): is the print flat on a stiff "
+            "plate, sharp, and still while the picture is taken?"
+        )
+    if not focal_doubt <= WORST_FOCAL:
+        raise CalibrationRefused(
+            f"the focal length is known to {focal_doubt:.1%} only (at most {WORST_FOCAL:.0%}): tilt the target more, "
+            "some 20 to 40 degrees, to all four sides"
+        )
+    scale = _plane(camera, distortion, _floats(turns[0]), _floats(shifts[0]))
+    middle = in_place.frame_px[0] / 2, in_place.frame_px[1] / 2
+    mm_per_px = scale.mm_per_px(*middle)
+    doubt = _resampled(objects[0], in_place, camera, distortion, middle) / mm_per_px
+    return Solution(scale, in_place.frame_px, mm_per_px, _COVERAGE * doubt, float(rms), len(sightings))
+
+
+def _refuse_poor(in_place: Sighting, tilted: Sequence[Sighting]) -> None:
+    if len(tilted) < LEAST_TILTED:
+        raise CalibrationRefused(
+            f"{len(tilted)} pictures show the tilted target, {LEAST_TILTED} are needed: show it at more angles"
+        )
+    if min(in_place.spread) < LEAST_SPREAD:
+        shown = " x ".join(f"{share:.0%}" for share in in_place.spread)
+        raise CalibrationRefused(
+            f"the target on the inspection plane spans {shown} of the frame, at least {LEAST_SPREAD:.0%} each way are "
+            "needed: print a larger one (--view-mm)"
+        )
+    for sighting in tilted:
+        if sighting.frame_px != in_place.frame_px:
+            raise CalibrationRefused(f"pictures have different sizes: {sighting.frame_px} and {in_place.frame_px}")
+
+
+def _plane(camera: Floats, distortion: Floats, turn: Floats, shift: Floats) -> PlaneScale:
+    """The plane of the board in this pose. It is 0 in z there, so two columns of the rotation and the shift map it."""
+    axes = _floats(cv2.Rodrigues(turn)[0])
+    onto_image = np.column_stack([axes[:, 0], axes[:, 1], shift.ravel()])
+    return PlaneScale(camera, distortion, np.linalg.inv(onto_image).astype(np.float64))
+
+
+def _resampled(
+    grid: NDArray[np.float32], in_place: Sighting, camera: Floats, distortion: Floats, middle: tuple[float, float]
+) -> float:
+    """Standard deviation of mm per pixel when the plane is fitted to corners drawn anew with replacement."""
+    rng, found = np.random.default_rng(1), list[float]()
+    count = len(grid)
+    for _ in range(_RESAMPLED):
+        drawn = rng.integers(0, count, count)
+        ok, turn, shift = cv2.solvePnP(
+            grid[drawn], in_place.corners[drawn], camera, distortion, flags=cv2.SOLVEPNP_IPPE
+        )
+        if ok:
+            ok, turn, shift = cv2.solvePnP(
+                grid[drawn], in_place.corners[drawn], camera, distortion, turn, shift, True, cv2.SOLVEPNP_ITERATIVE
+            )
+            found.append(_plane(camera, distortion, _floats(turn), _floats(shift)).mm_per_px(*middle))
+    return float(np.std(found)) if len(found) > _RESAMPLED // 2 else math.inf
+
+
+def _floats(values: ArrayLike) -> Floats:
+    return np.asarray(values, np.float64)
