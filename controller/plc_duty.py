@@ -197,7 +197,7 @@ class PlcDuty:
         return self._may_write(command)
 
     def _may_write(self, command: Publish) -> bool:
-        return self._fault is None and awaits_write(self._runtime.station.cycles.get(command.part))
+        return self._fault is None and awaits_write(self._runtime.station.cycles.get(command.part), command.answer)
 
     async def _write_status(self) -> None:
         """Write what differs from what the PLC has: signals at once, the rest at most every status_gap."""

@@ -21,7 +21,7 @@ from typing import Self
 
 from controller.errors import DeviceError
 from controller.sim.belt import Belt
-from controller.sim.plc_commands import LiveTally, PulseFaultReset, SetEnable, TriggerNow
+from controller.sim.plc_commands import LiveTally, PulseFaultReset, RequestRecipe, SetEnable, TriggerNow
 from controller.sim.plc_image import GateAction
 from controller.sim.plc_process import SoftPlcProcess
 from controller.sim.plc_settings import SoftPlcSettings, TagDefect, free_port
@@ -329,6 +329,20 @@ class Rig:
     def wait_hindered(self, timeout_s: float = 30.0) -> str:
         """Wait until something forbids the PLC a trigger; what."""
         return self.plc.wait_live(lambda live: live.hindrance != "", timeout_s).hindrance
+
+    def request_recipe(self, recipe_id: int, timeout_s: float = 30.0) -> None:
+        """Ask for a product and wait until the station loaded or refused it and the PLC may trigger again."""
+        with self.journal() as journal:
+            after = journal.last_event()
+            self.plc.command(RequestRecipe(recipe_id))
+            until = time.monotonic() + timeout_s
+            # Ready falls for a few milliseconds only where the product is refused: live figures can miss that.
+            while not journal.events("recipe", after):
+                if time.monotonic() > until:
+                    raise RigBroken(f"recipe {recipe_id} was neither loaded nor refused within {timeout_s:.0f} s")
+                dwell(0.01)
+        told_ns = time.monotonic_ns()
+        self.wait_live(lambda live: live.at_ns > told_ns and live.hindrance == "", timeout_s)
 
     def next_part(self) -> int:
         """A part id that was not used yet."""

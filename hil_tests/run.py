@@ -112,7 +112,9 @@ def run_real_cells(cells: list[Cell], folder: Path, progress: Progress) -> list[
     with RealRig(cells[0].rig, folder) as rig:
         for cell in cells:
             began = time.monotonic()
-            cell.skipped = _why_not(cell, offers)
+            # A script for a real line has no belt to instruct: the row's need of a simulated one is not its own.
+            own_way = {"simulated line"} if cell.fault.name in REAL_SCRIPTS else set[str]()
+            cell.skipped = _why_not(cell, offers | own_way)
             if not cell.skipped and cell.fault.name not in REAL_SCRIPTS:
                 cell.skipped = "on a real line this would have to be done by hand"
             if not cell.skipped:

@@ -14,7 +14,6 @@ from hil_tests.run import Cell, run_real_cells
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 def test_faults_of_the_network_are_provoked_and_others_skipped_with_their_reason(tmp_path: Path) -> None:
     options = RigOptions(rate_ppm=240, parts=100_000, gate_delay_ms=400)
     with Rig(find_rig("opcua-sequence"), tmp_path / "plant", options) as plant:

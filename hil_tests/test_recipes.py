@@ -6,25 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from controller.sim.plc_commands import RequestRecipe
 from hil_tests.rig import RECIPE_IDS, Rig, State
 from hil_tests.rigfile import find_rig
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["opcua-sequence", "opcua-four-phase"])
 def test_the_plc_changes_the_recipe_and_is_refused_one_that_there_is_not(tmp_path: Path, name: str) -> None:
     with Rig(find_rig(name), tmp_path) as rig:
         rig.bring(State.RUNNING)
-        rig.plc.command(RequestRecipe(RECIPE_IDS["washer-b"]))
-        rig.wait_hindered()
-        rig.wait_ready()
+        rig.request_recipe(RECIPE_IDS["washer-b"])
         assert rig.good_part().reason == 0
         for unknown in (4711, RECIPE_IDS["missing"]):
-            rig.plc.command(RequestRecipe(unknown))
-            rig.wait_hindered()
-            rig.wait_ready()
+            rig.request_recipe(unknown)
             assert rig.good_part().reason == 0
         with rig.journal() as journal:
             used = [row.recipe_id or 0 for _, row in journal.newest(0) if row.reason == 0]

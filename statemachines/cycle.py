@@ -17,6 +17,7 @@ from statemachines.vocabulary import (
     Answer,
     ArmDeadline,
     Assessment,
+    BlockWritten,
     Capture,
     Command,
     DeadlinePassed,
@@ -84,7 +85,9 @@ class TurnCame:
     at: Ns
 
 
-CycleEvent = FrameCaptured | Inferred | Failed | DeadlinePassed | Published | Abandoned | Distrusted | TurnCame
+CycleEvent = (
+    FrameCaptured | Inferred | Failed | DeadlinePassed | BlockWritten | Published | Abandoned | Distrusted | TurnCame
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,8 @@ class Cycle:
     handed_at: Ns = Ns(0)
     decision: Decision | None = None
     answer: Answer | None = None
+    undecided_before: int = 0
+    """NO_DECISION answers in a row before this one was handed over."""
     alert: bool = False
     findings: tuple[Finding, ...] = ()
     why: str = ""
@@ -255,6 +260,15 @@ def _distrust_in_queue(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
     return _overtaken(cycle, Reason.FAILSAFE, event.why), ()
 
 
+def _block_stands(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
+    """The PLC was not told yet: a verdict that came to stand there after the deadline is taken back."""
+    assert isinstance(event, BlockWritten)
+    if event.at <= cycle.deadline or _decided(cycle).verdict is Verdict.NO_DECISION:
+        return cycle, ()
+    why = "the block stood on the PLC after the deadline"
+    return replace(_overtaken(cycle, Reason.DEADLINE, why), stage=Stage.QUEUED, answer=None), ()
+
+
 def _overtaken(cycle: Cycle, reason: Reason, why: str) -> Cycle:
     """What was decided may not be used any more; a part that could not be decided keeps its first reason."""
     decision = _decided(cycle)
@@ -323,6 +337,7 @@ def _hand_over(cycle: Cycle, at: Ns, context: Context) -> Step:
     ruling = rule(cycle.mode, decision.verdict, cycle.recipe.policy, context.undecided_before)
     answer = _answer(cycle, at, ruling, decision)
     cycle = replace(cycle, stage=Stage.PUBLISHING, answer=answer, alert=ruling.alert, handed_at=at)
+    cycle = replace(cycle, undecided_before=context.undecided_before)
     if context.superseded:
         return _leave(cycle, at, Reason.SUPERSEDED, f"a later part's answer owns the slot; it was: {decision.why}")
     return cycle, (Publish(cycle.part, answer, cycle.deadline),)
@@ -409,6 +424,7 @@ TABLE: dict[tuple[Stage, type[CycleEvent]], tuple[tuple[Stage, ...], Effect]] = 
     (_S.QUEUED, FrameCaptured): ((_S.QUEUED,), _note_late),
     (_S.QUEUED, Inferred): ((_S.QUEUED,), _note_late),
     (_S.QUEUED, Failed): ((_S.QUEUED,), _note_late),
+    (_S.PUBLISHING, BlockWritten): ((_S.PUBLISHING, _S.QUEUED), _block_stands),
     (_S.PUBLISHING, Published): ((_S.ANSWERED,), _confirm),
     (_S.PUBLISHING, Abandoned): ((_S.ABANDONED,), _abandon),
     (_S.PUBLISHING, FrameCaptured): ((_S.PUBLISHING,), _note_late),
@@ -428,6 +444,6 @@ TABLE: dict[tuple[Stage, type[CycleEvent]], tuple[tuple[Stage, ...], Effect]] = 
 """Every legal (stage, event), where it may lead, and what it does."""
 
 
-def awaits_write(cycle: Cycle | None) -> bool:
-    """The part's answer may still be written to the PLC."""
-    return cycle is not None and cycle.stage is Stage.PUBLISHING
+def awaits_write(cycle: Cycle | None, answer: Answer) -> bool:
+    """The part is still to be answered, and with this answer."""
+    return cycle is not None and cycle.stage is Stage.PUBLISHING and cycle.answer == answer

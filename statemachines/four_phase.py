@@ -113,6 +113,13 @@ def shown(hs: Handshake, at: Ns) -> Handshake:
     return replace(hs, phases=phases)
 
 
+def taken_back(hs: Handshake) -> Handshake:
+    """The block being written is not shown to the PLC: another one takes its place."""
+    if hs.phases.result is not ResultPhase.WRITING:
+        return hs
+    return replace(hs, phases=replace(hs.phases, result=ResultPhase.FREE))
+
+
 def classify(hs: Handshake, event: PlcRead, contract: Contract) -> tuple[Handshake, Sign]:
     """What this read means for the session, and the handshake with the read's plain facts taken in."""
     hs, sign = classify_clock(hs, event, contract)

@@ -652,6 +652,12 @@ def _committed(station: Station, event: TriggerCommitted) -> Step:
 def _block_written(station: Station, event: BlockWritten) -> Step:
     if event.part.epoch != station.handshake.session_id:
         return station, ()
+    cycle = station.cycles.get(event.part)
+    if cycle is not None and cycle.stage is part_cycle.Stage.PUBLISHING:
+        station, _ = _drive(station, event)
+        if station.cycles[event.part].stage is part_cycle.Stage.QUEUED:
+            station = replace(station, undecided_in_row=cycle.undecided_before)
+            return replace(station, handshake=four_phase.taken_back(station.handshake)), ()
     return replace(station, handshake=four_phase.shown(station.handshake, event.at)), ()
 
 

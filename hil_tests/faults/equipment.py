@@ -56,9 +56,7 @@ def model_nan(bench: Bench) -> None:
 def model_missing(bench: Bench) -> None:
     """The recipe names a package that is not there: refused, the one before stays in force."""
     rig = bench.rig
-    rig.plc.command(RequestRecipe(RECIPE_IDS["missing"]))
-    rig.wait_hindered()
-    rig.wait_ready()
+    rig.request_recipe(RECIPE_IDS["missing"])
     bench.inspect()
     rig.plc.command(RequestRecipe(RECIPE_IDS["washer"]))
     bench.end()
@@ -67,9 +65,7 @@ def model_missing(bench: Bench) -> None:
 def model_hung(bench: Bench) -> None:
     """The model never comes back: failsafe, and a new process, since nothing inside can cure it."""
     rig = bench.rig
-    rig.plc.command(RequestRecipe(RECIPE_IDS["hung"]))
-    rig.wait_hindered()
-    rig.wait_ready()
+    rig.request_recipe(RECIPE_IDS["hung"])
     old = rig.the_station().wait_pid()
     bench.begin()
     bench.inspect()
@@ -94,9 +90,7 @@ def _exposure(bench: Bench, fault: ExposureFault, delay_ms: int = 0) -> None:
 
 def _model(bench: Bench, name: str) -> None:
     rig = bench.rig
-    rig.plc.command(RequestRecipe(RECIPE_IDS[name]))
-    rig.wait_hindered()
-    rig.wait_ready()
+    rig.request_recipe(RECIPE_IDS[name])
     bench.inspect()
     use_recipe(bench, "washer")
     bench.end()

@@ -238,10 +238,7 @@ def recipe_changed(bench: Bench) -> None:
 def recipe_unknown(bench: Bench) -> None:
     """A product that nobody knows: refused, the one before stays in force."""
     rig = bench.rig
-    with rig.journal() as journal:
-        after = journal.last_event()
-    rig.plc.command(RequestRecipe(4711))
-    _wait_event(bench, "recipe", after)
+    rig.request_recipe(4711)
     bench.inspect()
     rig.plc.command(RequestRecipe(RECIPE_IDS["washer"]))
     bench.end()
@@ -270,12 +267,3 @@ def _recipe_of(bench: Bench, session: int, seq: int) -> int | None:
             return rows[0].recipe_id
         dwell(0.02)
     raise AssertionError(f"part {session}/{seq} is not in the journal")
-
-
-def _wait_event(bench: Bench, kind: str, after: int) -> None:
-    for _ in range(500):
-        with bench.rig.journal() as journal:
-            if journal.events(kind, after):
-                return
-        dwell(0.02)
-    raise AssertionError(f"the journal holds no event {kind!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -107,6 +108,28 @@ async def test_a_result_that_waited_past_its_deadline_tells_the_plc_so() -> None
         late = await line.answer_for(number)
         (_, outcome) = await line.ended(2)
     assert (late.verdict, late.reason, late.action) == (Verdict.NO_DECISION, Reason.DEADLINE, Action.REJECT)
+    assert "OK" in outcome.why, "the journal still says what it was"
+
+
+async def test_a_verdict_that_came_to_stand_on_the_plc_after_its_deadline_is_never_shown() -> None:
+    async with line_of(recipe=facts(deadline_ms=80)) as line:
+        await line.ready()
+        blocks: list[object] = []
+
+        def written(name: str, value: object) -> None:
+            if name == "Result.TriggerId" and not blocks:
+                deadline = next(iter(line.runtime.station.cycles.values())).deadline
+                time.sleep(max(0, deadline + 1 - time.monotonic_ns()) / 1e9)
+            if name == "Result.TriggerId":
+                blocks.append(line.tags.values["Result.Verdict"])
+            line.plc.written(name, value)
+
+        line.tags.on_write = written
+        late = await line.trigger(1)
+        (outcome,) = await line.ended(1)
+    assert blocks == [Verdict.OK, Verdict.NO_DECISION]
+    assert [(answer.verdict, answer.reason) for answer in line.answers] == [(Verdict.NO_DECISION, Reason.DEADLINE)]
+    assert late.action is Action.REJECT
     assert "OK" in outcome.why, "the journal still says what it was"
 
 

@@ -386,9 +386,11 @@ def _device_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
         yield "camera and model: judged", judged.but(inferring=None)
         yield "camera: failed", absorb(after, Failed(part, "top", NOW, Reason.CAMERA, "silent"), mode)
     for part, cycle in world.station.cycles.items():
+        expired = world if part in world.expired else world.but(expired=(*world.expired, part))
         if cycle.stage not in FINAL and cycle.stage is not Stage.PUBLISHING:
-            after = world if part in world.expired else world.but(expired=(*world.expired, part))
-            yield "deadline", absorb(after, DeadlinePassed(part, Ns(cycle.deadline + 1)), mode)
+            yield "deadline", absorb(expired, DeadlinePassed(part, Ns(cycle.deadline + 1)), mode)
+        elif any(writing[0] == part and writing[2] == 1 for writing in world.writing):
+            yield "deadline, the block is on its way", expired
 
 
 def _link_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
@@ -411,14 +413,21 @@ def _link_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
 def _answer_moves(world: World, settled: bool, mode: Mode) -> Iterator[tuple[str, World]]:
     part, answer, done = world.writing[0]
     rest = world.writing[1:]
-    awaited = awaits_write(world.station.cycles.get(part))
+    awaited = awaits_write(world.station.cycles.get(part), answer)
     if done == 0 and not awaited:
         yield "link: dropped", world.but(writing=rest)
     elif done == 0 and settled:
         yield "link: fields", world.but(block=answer, writing=((part, answer, 1), *rest))
     elif done == 1:
         after = world.but(block_seq=answer.seq, writing=((part, answer, 2), *rest))
-        yield "link: Result.TriggerId", absorb(after, BlockWritten(part, NOW), mode)
+        late = awaited and part in world.expired and answer.reason is Reason.DECIDED
+        if late:
+            after = after.but(published=tuple(other for other in world.published if other != part))
+        at = Ns(world.station.cycles[part].deadline + 1) if late else NOW
+        after = absorb(after, BlockWritten(part, at), mode)
+        if late and after.station.handshake.phases.result is ResultPhase.SHOWN:
+            raise Violation(f"invariant 3: the verdict of {part} is shown after its deadline")
+        yield "link: Result.TriggerId", after
     elif done == 2 and settled:
         after = world.but(writing=rest)
         yield "link: confirmed", absorb(after, Published(part, NOW), mode) if awaited else after
@@ -481,6 +490,8 @@ def key_of(world: World) -> tuple[object, ...]:
         (key, c.stage, c.frames_due, c.verdicts_due, c.decision.verdict if c.decision else None)
         for key, c in station.cycles.items()
     )
+    on_its_way = {part for part, _, done in world.writing if done < 2}
+    settled = frozenset(world.ended) | (frozenset(world.published) - on_its_way)
     return (
         (station.handshake, cycles, station.enable_seen_low, station.line_stop),
         (world.plc, world.at_last_read, world.tags, world.half, world.made, world.faults),
@@ -488,7 +499,7 @@ def key_of(world: World) -> tuple[object, ...]:
         (_gist(world.block), tuple((part, done) for part, _, done in world.writing)),
         (world.taking, world.received, world.commits, world.durable, frozenset(world.captures)),
         (frozenset(world.published), frozenset(world.accepted), frozenset(world.ended)),
-        frozenset(world.expired) - frozenset(world.published) - frozenset(world.ended),
+        frozenset(world.expired) - settled,
     )
 
 
@@ -586,6 +597,12 @@ BREAKS: dict[str, tuple[Scope, Callable[[pytest.MonkeyPatch], None]]] = {
         CALM,
         lambda patch: patch.setitem(
             part_cycle.TABLE, (Stage.QUEUED, DeadlinePassed), ((Stage.QUEUED,), part_cycle.TABLE[_IGNORED][1])
+        ),
+    ),
+    "a verdict is shown although its block came late": (
+        CALM,
+        lambda patch: patch.setitem(
+            part_cycle.TABLE, (Stage.PUBLISHING, BlockWritten), ((Stage.PUBLISHING,), part_cycle.TABLE[_IGNORED][1])
         ),
     ),
     "the same part is taken again": (

@@ -300,7 +300,7 @@ def _link_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
         rest = world.writing[1:]
         results = list(world.results)
         slot = slot_of(part.seq, DEPTH)
-        if not part_cycle.awaits_write(world.station.cycles.get(part)) and done == 0:
+        if not part_cycle.awaits_write(world.station.cycles.get(part), answer) and done == 0:
             yield "link: dropped", replace(world, writing=rest)
         elif done == 0:
             results[slot] = Slot(answer, results[slot].seq)
