@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import assert_never
@@ -38,6 +39,7 @@ from controller.snapshots import SnapshotDuty
 from controller.status.feed import StatusFeed
 from controller.status.messages import StatusCommand
 from controller.status.process import StatusLimits, StatusSettings
+from controller.view_watch import ViewWatch
 from controller.watchdog import HangGuard, LoopProbe, SystemdNotifier
 from models.errors import ModelError
 from models.lane import InferenceLane
@@ -156,6 +158,7 @@ class StationProcess:
         inference = config.inference
         watch = LaneWatch(runtime, self._lane, inference.hard_limit_ms * MS, inference.grace_ms * MS)
         tasks.create_task(watch.run())
+        tasks.create_task(ViewWatch(runtime, partial(datetime.now, UTC)).run())
         tasks.create_task(self._probe.run())
         if config.status.enabled:
             feed = StatusFeed(_status(config), self._obey, runtime.report, on_note=self._snapshots.note)

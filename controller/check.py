@@ -12,13 +12,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from controller.config import ConfigErrors, RecipeConfig, StationConfig, load_recipe, load_station
+from controller.config import ConfigErrors, RecipeConfig, StationConfig, ViewSection, load_recipe, load_station
 from controller.errors import ConfigError
 from controller.exit_codes import CONFIG_ERROR
 from controller.plc_links import plc_addresses
 from controller.status.security.users import UsersFile
 from models.catalogue import load_catalogue
 from models.errors import ModelRejected
+from models.optics import bands, calibration
 from models.package import open_package
 
 
@@ -136,6 +137,7 @@ def _check_recipe(config: StationConfig, recipe: RecipeConfig, file: Path) -> It
         if view.camera not in cameras:
             cure = f"station.toml has the cameras {', '.join(sorted(cameras))}"
             yield Problem(str(file), f"views.{index}.camera", view.camera, cure)
+        yield from _check_view_files(view, file.parent)
         name, _, version = view.model.partition("@")
         try:
             package = open_package(
@@ -146,6 +148,16 @@ def _check_recipe(config: StationConfig, recipe: RecipeConfig, file: Path) -> It
                 require_signature=config.inference.require_signature,
             )
             catalogue.check_classes(package.manifest.defect_classes, str(package.folder / "manifest.json"))
+        except ModelRejected as error:
+            yield _rejected(error)
+
+
+def _check_view_files(view: ViewSection, folder: Path) -> Iterator[Problem]:
+    """Calibration and image bands, where the view names them."""
+    for name, load in ((view.calibration, calibration.load), (view.image.bands, bands.load)):
+        try:
+            if name is not None:
+                load(folder / name)
         except ModelRejected as error:
             yield _rejected(error)
 

@@ -184,12 +184,17 @@ class StationConfig(Strict):
 # --- recipe.toml ----------------------------------------------------------------------------------------------
 
 
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.json$", max_length=100)]
+"""A file beside the recipe."""
+
+
 class ImageSection(Strict):
     """[views.image]: what a usable frame looks like; outside of it a part is NO_DECISION, image quality."""
 
     darkest: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] = 0.0
     brightest: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] = 255.0
     flattest: Annotated[float, Field(ge=0, le=128, allow_inf_nan=False)] = 0.0
+    bands: FileName | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -204,7 +209,8 @@ class ViewSection(Strict):
     name: Name
     camera: Name
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*@[0-9][A-Za-z0-9_.-]*$")]
-    mm_per_px: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+    mm_per_px: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = None
+    calibration: FileName | None = None
     frame_px: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
     roi: tuple[int, int, int, int] | None = None
     image: ImageSection = ImageSection()
@@ -215,6 +221,14 @@ class ViewSection(Strict):
         if value is not None and (min(value[:2]) < 0 or min(value[2:]) < 8):
             raise ValueError("is x, y, width, height in pixels; x and y from 0, width and height from 8")
         return value
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> Self:
+        if (self.mm_per_px is None) == (self.calibration is None):
+            raise ValueError("needs either mm_per_px or calibration (a file made by linegate camera calibrate)")
+        if self.calibration is not None and self.frame_px is not None:
+            raise ValueError("frame_px stands in the calibration: remove it here")
+        return self
 
 
 class RecipeConfig(Strict):
@@ -264,13 +278,16 @@ def load_recipe(path: Path) -> RecipeConfig:
     return recipe
 
 
-def recipe_hash(recipe: RecipeConfig, catalogue_hash: str, package_hashes: list[str], divert_lane: bool) -> str:
-    """SHA-256 over everything that can change a verdict or what is done with it."""
+def recipe_hash(
+    recipe: RecipeConfig, catalogue_hash: str, package_hashes: list[str], divert_lane: bool, file_hashes: list[str]
+) -> str:
+    """SHA-256 over everything that can change a verdict or what is done with it. file_hashes: of what views name."""
     content = {
         "recipe": recipe.model_dump(mode="json", by_alias=True),
         "catalogue": catalogue_hash,
         "packages": package_hashes,
         "divert_lane": divert_lane,
+        "files": file_hashes,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from controller.config import RecipeConfig, StationConfig, load_recipe, recipe_hash, to_facts
+from controller.config import RecipeConfig, StationConfig, ViewSection, load_recipe, recipe_hash, to_facts
 from controller.errors import ConfigError
 from controller.recipes import LoadedRecipe, LoadedView
 from models.catalogue import load_catalogue
 from models.frame import ImageBand
 from models.inspector import Inspector
+from models.optics import bands, calibration
+from models.optics.scale import Scale
+from models.optics.watch import ImageWatch
 from models.package import ModelPackage, open_package
 from models.runner import Runner
 
@@ -31,14 +37,17 @@ class FolderRecipeBook:
         catalogue = load_catalogue(folder / "catalogue.toml")
         views: dict[str, LoadedView] = {}
         packages: list[ModelPackage] = []
+        files: list[str] = []
         model: dict[str, str] = {}
         for view in recipe.views:
             package = self._package(view.model)
             runner = Runner(package, threads=self._config.inference.threads, cache_dir=self._config.cache_path)
             band = ImageBand(view.image.darkest, view.image.brightest, view.image.flattest)
-            inspector = Inspector(runner, catalogue, view.mm_per_px, view.roi, band, view.frame_px)
+            optics = _optics(view, folder)
+            inspector = Inspector(runner, catalogue, optics.mm_per_px, view.roi, band, optics.frame_px, optics.watch)
             inspector.warm_up()
-            views[view.name] = LoadedView(view.camera, inspector)
+            views[view.name] = LoadedView(view.camera, inspector, optics.calibrated_until, optics.watch)
+            files += optics.hashes
             packages.append(package)
             manifest = package.manifest
             model = {
@@ -48,7 +57,8 @@ class FolderRecipeBook:
                 "precision": runner.precision,
             }
         self._check_cameras(recipe, folder)
-        digest = recipe_hash(recipe, catalogue.hash, [p.hash for p in packages], self._config.station.divert_lane)
+        hashes = [package.hash for package in packages]
+        digest = recipe_hash(recipe, catalogue.hash, hashes, self._config.station.divert_lane, files)
         return LoadedRecipe(to_facts(recipe, digest, self._config), views, model)
 
     def _folder(self, recipe_id: int, product: str) -> Path:
@@ -80,3 +90,28 @@ class FolderRecipeBook:
             if view.camera not in known:
                 cure = f"station.toml has {', '.join(sorted(known))}: name one of these or add the camera"
                 raise ConfigError(str(folder / "recipe.toml"), f"views.{view.name}.camera", view.camera, cure)
+
+
+@dataclass(frozen=True, slots=True)
+class _Optics:
+    """What a view's files say. hashes: of these files."""
+
+    mm_per_px: float | Scale
+    frame_px: tuple[int, int] | None
+    calibrated_until: datetime | None
+    watch: ImageWatch | None
+    hashes: list[str]
+
+
+def _optics(view: ViewSection, folder: Path) -> _Optics:
+    """Raises ModelRejected for a file that cannot be used."""
+    watch, hashes = None, list[str]()
+    if view.image.bands is not None:
+        watch = ImageWatch(bands.load(folder / view.image.bands), partial(datetime.now, UTC))
+        hashes.append(calibration.content_hash(folder / view.image.bands))
+    if view.calibration is None:
+        assert view.mm_per_px is not None, "the recipe was checked"
+        return _Optics(view.mm_per_px, view.frame_px, None, watch, hashes)
+    found = calibration.load(folder / view.calibration)
+    hashes.append(calibration.content_hash(folder / view.calibration))
+    return _Optics(found.scale(), found.frame_px, found.expires, watch, hashes)

@@ -25,3 +25,7 @@ class ImageUnfit(ModelError):
 
 class CalibrationRefused(ModelError):
     """The pictures of a target do not make a calibration that may be trusted."""
+
+
+class ImagesRefused(ModelError):
+    """The images do not show what a view's good images are like."""

@@ -9,6 +9,7 @@ from models.decode import DECODERS
 from models.errors import ImageUnfit, InferenceFailed, ModelRejected
 from models.frame import Frame, ImageBand
 from models.optics.scale import Scale
+from models.optics.watch import ImageWatch
 from models.package import MANIFEST
 from models.runner import Runner
 from statemachines.vocabulary import Assessment
@@ -18,7 +19,8 @@ Region = tuple[int, int, int, int]
 
 class Inspector:
     """Judges one view. roi: x, y, width, height in frame pixels, None for the whole frame. size: width and height that
-    a frame must have, None for any. mm_per_px: a number, or the scale of a calibrated plane.
+    a frame must have, None for any. mm_per_px: a number, or the scale of a calibrated plane. watch: what good frames of
+    this view are like; None where that was not learned.
 
     Raises ModelRejected where model and catalogue do not fit each other.
     """
@@ -31,6 +33,7 @@ class Inspector:
         roi: Region | None = None,
         band: ImageBand = ImageBand(),
         size: tuple[int, int] | None = None,
+        watch: ImageWatch | None = None,
     ) -> None:
         manifest = runner.package.manifest
         if manifest.task not in DECODERS:
@@ -44,6 +47,7 @@ class Inspector:
         self._roi = roi
         self._band = band
         self._size = size
+        self._watch = watch
 
     def warm_up(self) -> None:
         """Load and prove the model: its outputs are numbers, and such as its decoder reads. Raises ModelRejected."""
@@ -82,6 +86,8 @@ class Inspector:
             if not (0 <= left < left + width <= columns and 0 <= top < top + height <= rows):
                 raise InferenceFailed(f"the region of interest {self._roi} leaves the frame {pixels.shape[:2]}")
             pixels = pixels[top : top + height, left : left + width]
+        if self._watch is not None and (complaint := self._watch.complaint(frame)) is not None:
+            raise ImageUnfit(complaint)
         complaint = self._band.complaint(self.runner.take(pixels))
         if complaint is not None:
             raise ImageUnfit(complaint)

@@ -53,7 +53,9 @@ class PlaneScale:
         centred = (points - 0.5).reshape(-1, 1, 2)
         straight = cv2.undistortPoints(centred, self.camera, self.distortion)
         on_plane = np.c_[np.asarray(straight, np.float64).reshape(-1, 2), np.ones(len(points))] @ self.plane.T
-        return on_plane[:, :2] / on_plane[:, 2:]
+        # Beyond the horizon there is no plane: what comes of it is not finite, and refused as a size.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return on_plane[:, :2] / on_plane[:, 2:]
 
     def mm_per_px(self, x: float, y: float) -> float:
         """At one place of the frame: side of a square with the area that the pixel there shows."""

@@ -5,7 +5,6 @@ Method: Zhang, A flexible new technique for camera calibration, PAMI 22 (2000), 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,13 +28,19 @@ LEAST_CORNERS = 0.3
 LEAST_SPREAD = 0.5
 """The target in place must span so much of the frame's width and of its height: the scale is not known outside."""
 
+LEAST_TILT_DEG = 12.0
+"""Half of the poses must lean so much against the one in place."""
+
 WORST_RMS_PX = 0.8
 """A worse fit is no print on a flat plate, or a picture out of focus."""
 
 WORST_FOCAL = 0.02
 """Relative standard deviation of the focal length; above, the poses were all but parallel."""
 
-_RESAMPLED = 60
+_MODEL = cv2.CALIB_FIX_K3
+"""k3 is left out: with the poses that a person shows it takes over what k1 and k2 explain."""
+
+_RESAMPLED = 24
 _COVERAGE = 2.0
 """Standard deviations in a stated uncertainty: 95 %."""
 
@@ -85,14 +90,13 @@ def solve(target: Target, in_place: Sighting, tilted: Sequence[Sighting]) -> Sol
     sightings = [in_place, *tilted]
     grid = np.asarray(target.board().getChessboardCorners(), np.float32)
     objects = [np.ascontiguousarray(grid[sighting.numbers]) for sighting in sightings]
-    # k3 is left out: with the poses that a person shows it takes over what k1 and k2 explain.
     rms, camera, distortion, turns, shifts, deviations, _, _ = cv2.calibrateCameraExtended(
         objects,
         [sighting.corners for sighting in sightings],
         in_place.frame_px,
         np.eye(3),
         np.zeros(5),
-        flags=cv2.CALIB_FIX_K3,
+        flags=_MODEL,
     )
     camera, distortion = _floats(camera), _floats(distortion).ravel()
     focal_doubt = float(max(deviations[0, 0] / camera[0, 0], deviations[1, 0] / camera[1, 1]))
@@ -101,15 +105,20 @@ def solve(target: Target, in_place: Sighting, tilted: Sequence[Sighting]) -> Sol
             f"corners lie {rms:.2f} px from where they should (at most {WORST_RMS_PX}): is the print flat on a stiff "
             "plate, sharp, and still while the picture is taken?"
         )
+    tilts = [_between(turns[0], turn) for turn in turns[1:]]
+    if sum(tilt >= LEAST_TILT_DEG for tilt in tilts) < LEAST_TILTED // 2:
+        shown = ", ".join(f"{tilt:.0f}" for tilt in sorted(tilts))
+        raise CalibrationRefused(
+            f"the target was tilted by {shown} degrees: tilt the target more, some 20 to 40 degrees, to all four sides"
+        )
     if not focal_doubt <= WORST_FOCAL:
         raise CalibrationRefused(
             f"the focal length is known to {focal_doubt:.1%} only (at most {WORST_FOCAL:.0%}): tilt the target more, "
             "some 20 to 40 degrees, to all four sides"
         )
     scale = _plane(camera, distortion, _floats(turns[0]), _floats(shifts[0]))
-    middle = in_place.frame_px[0] / 2, in_place.frame_px[1] / 2
-    mm_per_px = scale.mm_per_px(*middle)
-    doubt = _resampled(objects[0], in_place, camera, distortion, middle) / mm_per_px
+    mm_per_px = scale.mm_per_px(in_place.frame_px[0] / 2, in_place.frame_px[1] / 2)
+    doubt = _resampled(objects, sightings, camera, distortion)
     return Solution(scale, in_place.frame_px, mm_per_px, _COVERAGE * doubt, float(rms), len(sightings))
 
 
@@ -137,22 +146,31 @@ def _plane(camera: Floats, distortion: Floats, turn: Floats, shift: Floats) -> P
 
 
 def _resampled(
-    grid: NDArray[np.float32], in_place: Sighting, camera: Floats, distortion: Floats, middle: tuple[float, float]
+    objects: Sequence[NDArray[np.float32]], seen: Sequence[Sighting], camera: Floats, distortion: Floats
 ) -> float:
-    """Standard deviation of mm per pixel when the plane is fitted to corners drawn anew with replacement."""
+    """Relative standard deviation of mm per pixel over calibrations from corners drawn anew with replacement."""
     rng, found = np.random.default_rng(1), list[float]()
-    count = len(grid)
+    width, height = seen[0].frame_px
     for _ in range(_RESAMPLED):
-        drawn = rng.integers(0, count, count)
-        ok, turn, shift = cv2.solvePnP(
-            grid[drawn], in_place.corners[drawn], camera, distortion, flags=cv2.SOLVEPNP_IPPE
+        drawn = [rng.integers(0, len(grid), len(grid)) for grid in objects]
+        _, matrix, lens, turns, shifts = cv2.calibrateCamera(
+            [grid[chosen] for grid, chosen in zip(objects, drawn, strict=True)],
+            [sighting.corners[chosen] for sighting, chosen in zip(seen, drawn, strict=True)],
+            (width, height),
+            camera.copy(),
+            distortion.copy(),
+            flags=_MODEL | cv2.CALIB_USE_INTRINSIC_GUESS,
+            criteria=(cv2.TERM_CRITERIA_COUNT, 8, 0),
         )
-        if ok:
-            ok, turn, shift = cv2.solvePnP(
-                grid[drawn], in_place.corners[drawn], camera, distortion, turn, shift, True, cv2.SOLVEPNP_ITERATIVE
-            )
-            found.append(_plane(camera, distortion, _floats(turn), _floats(shift)).mm_per_px(*middle))
-    return float(np.std(found)) if len(found) > _RESAMPLED // 2 else math.inf
+        plane = _plane(_floats(matrix), _floats(lens).ravel(), _floats(turns[0]), _floats(shifts[0]))
+        found.append(plane.mm_per_px(width / 2, height / 2))
+    return float(np.std(found) / np.mean(found))
+
+
+def _between(turn: ArrayLike, other: ArrayLike) -> float:
+    """Degrees between the normals of two poses."""
+    normals = [cv2.Rodrigues(_floats(pose))[0][:, 2] for pose in (turn, other)]
+    return float(np.degrees(np.arccos(np.clip(np.dot(*normals), -1, 1))))
 
 
 def _floats(values: ArrayLike) -> Floats:

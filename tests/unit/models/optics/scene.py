@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -16,24 +16,33 @@ Floats = NDArray[np.float64]
 Surface = Callable[[Floats, Floats], Floats]
 """Brightness 0 to 255 at x, y in mm."""
 
-_FINE = 3
+_FINE = 2
 """Samples per pixel, each way."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """rotation: of the plane, as OpenCV's rvec; offset: of its origin, mm. Distances in mm, the rest in pixels."""
+    """rotation: of the plane, as OpenCV's rvec; about the middle of `target`, whose corner is the plane's origin.
+    distance: from there to the lens, mm."""
 
-    width: int = 1280
-    height: int = 800
-    focal: tuple[float, float] = (3000.0, 3004.0)
-    centre: tuple[float, float] = (652.0, 391.0)
+    target: Target = Target(14, 9, 3.4)
+
+    width: int = 960
+    height: int = 600
+    focal: tuple[float, float] = (2250.0, 2253.0)
+    centre: tuple[float, float] = (489.0, 293.0)
     distortion: tuple[float, float, float, float, float] = (-0.18, 0.11, 0.0007, -0.0005, 0.0)
     rotation: tuple[float, float, float] = (0.06, -0.04, 0.02)
-    offset: tuple[float, float, float] = (-32.0, -20.0, 150.0)
+    distance: float = 112.0
     blur: float = 0.7
     noise: float = 2.0
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
+
+    @property
+    def offset(self) -> Floats:
+        """Where the plane's origin lies before the camera, mm."""
+        middle = np.array([*self.target.size_mm, 0]) / 2
+        return floats(np.array([0, 0, self.distance]) - floats(cv2.Rodrigues(floats(self.rotation))[0]) @ middle)
 
     @property
     def camera(self) -> Floats:
@@ -42,7 +51,7 @@ class Scene:
     def to_plane(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """From pixels (middle of the first one is 0, 0) to mm on the plane."""
         u, v = self._rays((x.ravel() - self.centre[0]) / self.focal[0], (y.ravel() - self.centre[1]) / self.focal[1])
-        turn = floats(cv2.Rodrigues(np.array(self.rotation))[0])
+        turn = floats(cv2.Rodrigues(floats(self.rotation))[0])
         to_plane = floats(np.linalg.inv(np.column_stack([turn[:, 0], turn[:, 1], self.offset])))
         mm = np.stack([u, v, np.ones(u.size)], 1) @ to_plane.T
         return (mm[:, 0] / mm[:, 2]).reshape(x.shape), (mm[:, 1] / mm[:, 2]).reshape(x.shape)
@@ -119,3 +128,11 @@ def scratch(x_mm: float, y_mm: float, angle: float, length_mm: float = 2.0, widt
         return np.where(away <= width_mm / 2, 60.0, 180.0)
 
     return surface
+
+
+def held(scene: Scene, count: int = 8) -> Iterator[Scene]:
+    """The target held before the camera of a scene, tilted to all sides by 25 to 35 degrees."""
+    for index in range(count):
+        around, tilt = 2 * np.pi * index / count, np.radians(25 + 10 * (index % 2))
+        turned = (tilt * np.cos(around), tilt * np.sin(around), 0.3 * (index % 3 - 1))
+        yield replace(scene, rotation=turned, distance=scene.distance * 1.15)
