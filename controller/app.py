@@ -16,8 +16,16 @@ from typing import assert_never
 from loguru import logger
 
 from controller.clock import SystemClock
-from controller.config import CameraConfig, FolderCameraConfig, GenicamCameraConfig, SimCameraConfig, StationConfig
+from controller.config import (
+    CameraConfig,
+    FolderCameraConfig,
+    GenicamCameraConfig,
+    OpenCvCameraConfig,
+    SimCameraConfig,
+    StationConfig,
+)
 from controller.drivers.camera.folder import FolderCamera
+from controller.drivers.camera.opencv import OpenCvCamera, OpenCvSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
 from controller.drivers.record.latch import FileLatch
@@ -301,10 +309,26 @@ def open_camera(config: CameraConfig) -> Camera:
             )
         case GenicamCameraConfig():
             return _genicam(config)
+        case OpenCvCameraConfig():
+            return _opencv(config)
         case SimCameraConfig():
             return SimCamera(config.belt, config.exposure_us, name=config.name)
         case _:
             assert_never(config)
+
+
+def _opencv(config: OpenCvCameraConfig) -> Camera:
+    source = config.device if config.device is not None else config.url or str(config.file)
+    return OpenCvCamera(
+        OpenCvSettings(
+            name=config.name,
+            source=source,
+            live=config.file is None,
+            latency_ns=round(config.latency_ms * MS),
+            size=config.size,
+            colour=config.colour,
+        )
+    )
 
 
 def _genicam(config: GenicamCameraConfig) -> Camera:

@@ -90,7 +90,32 @@ class GenicamCameraConfig(Located):
         return value
 
 
-CameraConfig = FolderCameraConfig | SimCameraConfig | GenicamCameraConfig
+class OpenCvCameraConfig(Located):
+    """[[cameras]] kind = "opencv": a USB camera by number, a network camera by address, or a video file.
+
+    latency_ms: from the start of an exposure until its frame is here, at most; only frames that came so long after the
+    trigger are taken.
+    """
+
+    kind: Literal["opencv"]
+    name: Name
+    device: Annotated[int, Field(ge=0, le=63)] | None = None
+    url: Annotated[str, Field(pattern=r"^(rtsp|rtsps|http|https)://")] | None = None
+    file: Path | None = None
+    latency_ms: Annotated[float, Field(ge=0, le=5000, allow_inf_nan=False)] = 100.0
+    size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
+    colour: Literal["grey", "rgb"] = "grey"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(source is not None for source in (self.device, self.url, self.file)) != 1:
+            raise ValueError("needs one of device (USB camera), url (network camera), file (video)")
+        if self.size is not None and self.device is None:
+            raise ValueError("size is asked of a USB camera only: remove it")
+        return self
+
+
+CameraConfig = FolderCameraConfig | SimCameraConfig | GenicamCameraConfig | OpenCvCameraConfig
 
 
 class InferenceSection(Strict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -15,10 +15,12 @@ import pytest
 from controller.drivers.camera.folder import FolderCamera
 from controller.drivers.camera.genicam import GenicamCamera
 from controller.drivers.camera.genicam_messages import Acquisition, GenicamSettings
+from controller.drivers.camera.opencv import OpenCvCamera, OpenCvSettings
 from controller.errors import DeviceTimeout, DeviceUnavailable
 from controller.ports import Camera
 from statemachines.vocabulary import MS, Ns, PartKey
 from tests.contract.gentl import EdgePerCapture, GenTLRig, viky
+from tests.contract.motion_jpeg import MotionJpegServer, StreamedCamera
 
 
 def _folder_camera(folder: Path) -> Camera:
@@ -27,6 +29,21 @@ def _folder_camera(folder: Path) -> Camera:
         _, png = cv2.imencode(".png", pixels)
         (folder / f"{index}.png").write_bytes(png.tobytes())
     return FolderCamera("folder", folder)
+
+
+def _video_camera(folder: Path) -> Camera:
+    """A video file of 25 frames, so that twenty captures do not come to its end."""
+    path = str(folder / "line.avi")
+    video = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48), isColor=True)
+    for index in range(25):
+        video.write(np.full((48, 64, 3), 10 * index, dtype=np.uint8))
+    video.release()
+    return OpenCvCamera(OpenCvSettings("video", path, live=False))
+
+
+def _stream_camera(folder: Path) -> Camera:
+    """A network camera that sends a frame every 20 ms over HTTP."""
+    return StreamedCamera(MotionJpegServer())
 
 
 def _viky_camera(_: Path) -> Camera:
@@ -50,6 +67,8 @@ def _gentl_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
 
 CAMERAS: dict[str, Callable[[Path], Camera]] = {
     "folder": _folder_camera,
+    "opencv-file": _video_camera,
+    "opencv-stream": _stream_camera,
     "viky": _viky_camera,
     "gentl-software": _gentl_camera("software"),
     "gentl-hardware": _gentl_camera("hardware"),
@@ -65,8 +84,11 @@ def within(milliseconds: float) -> Ns:
 
 
 @pytest.fixture(params=sorted(CAMERAS))
-def closed(request: pytest.FixtureRequest, tmp_path: Path) -> Camera:
-    return CAMERAS[request.param](tmp_path)
+def closed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Camera]:
+    camera = CAMERAS[request.param](tmp_path)
+    yield camera
+    if isinstance(camera, StreamedCamera):
+        camera.server.close()
 
 
 @pytest.fixture
