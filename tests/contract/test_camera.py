@@ -19,7 +19,7 @@ from controller.drivers.camera.opencv import OpenCvCamera, OpenCvSettings
 from controller.errors import DeviceTimeout, DeviceUnavailable
 from controller.ports import Camera
 from statemachines.vocabulary import MS, Ns, PartKey
-from tests.contract.gentl import EdgePerCapture, GenTLRig, viky
+from tests.contract.gentl import EdgePerCapture, GenTLRig, tlsimu, viky
 from tests.contract.motion_jpeg import MotionJpegServer, StreamedCamera
 
 
@@ -53,6 +53,16 @@ def _viky_camera(_: Path) -> Camera:
     )
 
 
+def _tlsimu_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
+    """A second opinion: cameras that we did not make."""
+
+    def make(_: Path) -> Camera:
+        settings = GenicamSettings("tlsimu", str(tlsimu()), "SN_InterfaceA_0", acquisition, pool=24, largest=4_000_000)
+        return GenicamCamera(settings)
+
+    return make
+
+
 def _gentl_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
     def make(folder: Path) -> Camera:
         rig = GenTLRig(folder)
@@ -70,6 +80,8 @@ CAMERAS: dict[str, Callable[[Path], Camera]] = {
     "opencv-file": _video_camera,
     "opencv-stream": _stream_camera,
     "viky": _viky_camera,
+    "tlsimu-software": _tlsimu_camera("software"),
+    "tlsimu-free-running": _tlsimu_camera("free_running"),
     "gentl-software": _gentl_camera("software"),
     "gentl-hardware": _gentl_camera("hardware"),
     "gentl-free-running": _gentl_camera("free_running"),

@@ -72,7 +72,7 @@ class _Duty:
         self._settings, self._channel, self._asked, self._pool = settings, channel, asked, pool
         self._offset: int | None = None
         self._exposure_ns = 0
-        self._counter = 0
+        self._counter = -1
         self._next_alive = self._next_check = self._next_latch = 0.0
         self._incomplete = 0
 
@@ -81,7 +81,7 @@ class _Duty:
         try:
             self._exposure_ns = camera.exposure_ns()
             self._offset = camera.clock_offset()
-            self._incomplete, self._counter = camera.incomplete, 0
+            self._incomplete, self._counter = camera.incomplete, -1
             while not self._asked.empty():
                 self._asked.get()
             self._channel.offer(say.CameraUp(camera.serial, camera.model, self._offset is not None))
