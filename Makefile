@@ -11,7 +11,7 @@ RIGS ?= opcua-sequence
 PARTS ?= 100000
 PROTOCOLS ?= opcua
 
-.PHONY: demo test check bench hil soak hostile real model node-client tlsimu docs clean
+.PHONY: demo test check bench hil soak cameras hostile real model node-client tlsimu docs clean
 
 demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status server
 	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
@@ -35,6 +35,11 @@ hil: $(DEV)  ## the whole fault matrix, with a report to sign: build/hil/report.
 soak: $(DEV)  ## closed loop with random faults, 200 kills, and the line with ten status clients
 	$(foreach protocol,$(PROTOCOLS),$(PY) -m hil_tests.soak --protocol $(protocol) --parts $(PARTS) &&) true
 	$(PY) -m pytest -m slow -s
+
+cameras: $(DEV)  ## GenTL cameras that the line triggers: 20,000 parts with spoilt frames, then twenty pulled cables
+	$(PY) -m controller.sim.frame_trial --out build/cameras/faults --json build/cameras/faults.json
+	$(PY) -m controller.sim.frame_trial --parts 850 --views 1 --no-redundant --faults 0 --unplug-every 40 \
+	  --out build/cameras/cables --json build/cameras/cables.json
 
 hostile: $(DEV)  ## hostile status clients: 100,000 odd packets, and the line at 600 parts/min with and without them
 	$(PY) -m pytest -m slow -s tests/integration/test_status_hostile.py

@@ -135,7 +135,7 @@ def with_camera(args: argparse.Namespace, look: Callable[[Callable[[], Awaitable
         async def capture() -> Frame:
             nonlocal number
             number += 1
-            return await camera.capture(PartKey(0, "bench", number), "bench", _in(2_000), _in(5_000))
+            return await camera.capture(PartKey(0, "bench", number), "bench", _in(0), _in(2_000), _in(5_000))
 
         try:
             await look(capture)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from controller.channel import Message, Protocol
-from controller.latency import StageLatency
+from controller.stage_latency import StageLatency
 
 __all__ = [
     "PROTOCOL",

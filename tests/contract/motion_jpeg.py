@@ -78,8 +78,8 @@ class StreamedCamera:
     async def open(self, deadline: Ns) -> None:
         await self._camera.open(deadline)
 
-    async def capture(self, part: PartKey, view: str, until: Ns, deadline: Ns) -> Frame:
-        return await self._camera.capture(part, view, until, deadline)
+    async def capture(self, part: PartKey, view: str, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
+        return await self._camera.capture(part, view, expose_at, until, deadline)
 
     async def close(self) -> None:
         await self._camera.close()

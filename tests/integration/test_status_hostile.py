@@ -126,7 +126,8 @@ async def test_all_attacks_at_once_and_the_server_stays_up_in_bounded_memory() -
         health.append(state)
         up.set()
 
-    feed = StatusFeed(settings(endpoint), lambda _: None, told)
+    feed = StatusFeed(settings(endpoint))
+    feed.connect(lambda _: None, told)
 
     async def tell() -> None:
         number = 0

@@ -19,6 +19,8 @@ _CHECK_S = 0.25
 _LATCH_S = 2.0
 """How often the device's clock is compared: cameras drift by some 50 ppm, so by 0.1 ms meanwhile."""
 _REOPEN_S = 0.1
+_CLOCK_ERROR_NS = 2_000_000
+"""How far the device's clock may be off when frames are told apart by it."""
 _TRIGGERED_S = 2.0
 """How long a software-triggered frame is waited for before the trigger counts as lost."""
 
@@ -35,6 +37,7 @@ def run_genicam(settings: say.GenicamSettings, connection: Connection) -> None:
     )
     channel.start()
     pool = FramePool.attach(settings.pool_name, settings.pool, settings.largest)
+    pool.reclaim()
     try:
         _keep_open(_Duty(settings, channel, asked, pool), settings, channel)
     finally:
@@ -119,7 +122,7 @@ class _Duty:
         until = time.monotonic() + _TRIGGERED_S
         while time.monotonic() < until and not self._channel.closed:
             frame = camera.fetch(0.05)
-            if frame is not None and frame.frame_id is not None and frame.frame_id == self._counter:
+            if frame is not None and (self._again(frame) or self._stale(frame, asked_at)):
                 camera.give_back(frame)
             elif frame is not None:
                 self._deliver(camera, frame, token, asked_at)
@@ -128,8 +131,20 @@ class _Duty:
                 self._incomplete = camera.incomplete
                 self._channel.offer(say.FrameSpoilt(token, "the frame came incomplete"))
                 return
+            if self._offset is not None and not self._asked.empty():
+                # The next part is here, and the clock tells its frame from one that comes after all.
+                break
             self._routine(camera)
         self._channel.offer(say.FrameSpoilt(token, "no frame came for the trigger"))
+
+    def _again(self, frame: RawFrame) -> bool:
+        return frame.frame_id is not None and frame.frame_id == self._counter
+
+    def _stale(self, frame: RawFrame, asked_at: int) -> bool:
+        """Exposed for an earlier trigger, as far as the device's clock can tell."""
+        if frame.clock_ns is None or self._offset is None:
+            return False
+        return frame.clock_ns + self._offset < asked_at - _CLOCK_ERROR_NS
 
     def _on_arrival(self, camera: GenTLCamera) -> None:
         """Deliver what comes by itself."""
@@ -146,14 +161,15 @@ class _Duty:
         exposed_at = self._exposed_at(frame, arrived, asked_at)
         try:
             pixels = np.ascontiguousarray(to_pixels(frame.bytes_, frame.pixel_format, frame.width, frame.height))
-            slot = self._pool.put(pixels)
+            slot = self._pool.put(pixels, exposed_at)
         except UnknownFormat as error:
             slot, why = None, str(error)
         else:
             why = f"no room for a frame of {pixels.nbytes} bytes: {self._pool.slots} frames are held already"
             if slot is not None:
                 taken = say.FrameTaken(slot, pixels.shape, token, self._counter, exposed_at, self._exposure_ns)
-                self._channel.offer(taken)
+                if not self._channel.offer(taken):
+                    self._pool.put_back(slot)
         if slot is None:
             self._channel.offer(say.FrameSpoilt(token, why))
         camera.give_back(frame)

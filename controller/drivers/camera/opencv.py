@@ -82,7 +82,7 @@ class OpenCvCamera:
             await self.close()
             raise DeviceUnavailable(self._name, why) from error
 
-    async def capture(self, part: PartKey, view: str, until: Ns, deadline: Ns) -> Frame:
+    async def capture(self, part: PartKey, view: str, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
         """The next frame that was exposed from now on. Raises DeviceError."""
         reader, asked_at = self._reader, time.monotonic_ns()
         if reader is None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from controller.status.messages import StationSnapshot
+from statemachines.vocabulary import Hold
 
 
 class Priority(Enum):
@@ -99,6 +100,8 @@ def _rises(read: Callable[[StationSnapshot], int], what: str) -> Callable[[Sight
     return why
 
 
+_HOLDS = {int(Hold.HALTED): "halted by a person", int(Hold.PREOPERATIONAL): "reset, and not in automatic mode yet"}
+
 LAG_RAISE_MS, LAG_CLEAR_MS = 20.0, 5.0
 
 
@@ -146,7 +149,8 @@ ALARMS: tuple[Alarm, ...] = (
         "PLC stopped, cable or switch down, wrong endpoint",
         "no triggers are taken: every part gets the PLC's fallback",
         "check the PLC's run state and the network",
-        _state(lambda s: "" if s.online else "no link to the PLC"),
+        # While the station starts, its model is compiled before the link is opened.
+        _state(lambda s: "" if s.online or s.state == "starting" else "no link to the PLC"),
         on_delay_s=2.0,
         off_delay_s=2.0,
         band="2 s each way",
@@ -166,6 +170,15 @@ ALARMS: tuple[Alarm, ...] = (
         "bypass: defective parts may pass",
         "find out at the PLC who holds it down; release it there",
         _report("mode ceiling"),
+    ),
+    Alarm(
+        "Held",
+        Priority.HIGH,
+        "a person took the station out of inspection (Halt, Reset)",
+        "no part is inspected: every part gets the fallback",
+        "find out who and why in the journal; Reset, then SelectModeAutomatic",
+        _state(lambda s: _HOLDS.get(s.hold, "")),
+        shelf_min=60,
     ),
     Alarm(
         "Camera",

@@ -29,12 +29,12 @@ from controller.status.security.caller import caller_name
 from controller.status.vision import structures
 from controller.status.vision.calls import Error, Refused, Work, link, text
 from controller.status.vision.machine import ALLOWED, State
+from controller.status.vision.reading import Reading
 from controller.status.vision.recipes import RecipeFolder
 from controller.status.vision.results import Results, Wanted
 from controller.status.vision.system import AUTOMATIC, RECIPES, RESULTS, VISION, VisionSystem, station_node
 from statemachines.vocabulary import Hold
 
-LONGEST_WAIT_S = 5.0
 MOST_LISTED = 1000
 Outputs = Sequence[Any]
 
@@ -45,6 +45,7 @@ class VisionMethods:
     def __init__(self, system: VisionSystem, desk: CommandDesk, recipes: RecipeFolder, results: Results | None) -> None:
         self._system, self._desk = system, desk
         self._recipes, self._results = recipes, results
+        self._reading = Reading()
         self._handle = 0
 
     def link(self, server: Server) -> None:
@@ -133,7 +134,7 @@ class VisionMethods:
         self, external: Any, product: Any, prepared: Any, most: int, first: int, timeout: int
     ) -> Outputs:
         """The recipes that fit, by name."""
-        entries = await _within(timeout, self._recipes.entries)
+        entries = await self._reading.within(timeout, lambda _: self._recipes.entries())
         names = {text(external.Id), text(product.Id)} - {""}
         in_force = self._in_force()
         found = [
@@ -236,12 +237,14 @@ class VisionMethods:
             return [True, 0, 0, [], Error.UNREADABLE]
         count = min(most, MOST_LISTED) if most > 0 else MOST_LISTED
 
-        def read() -> list[PartEnded]:
-            fitting = (r for r in results.newest(wanted) if state in (0, structures.result_state(r.reason, r.verdict)))
+        def read(until: float) -> list[PartEnded]:
+            fitting = (
+                r for r in results.newest(wanted, until) if state in (0, structures.result_state(r.reason, r.verdict))
+            )
             return list(islice(fitting, first, first + count + 1))
 
         try:
-            found = await _within(timeout, read)
+            found = await self._reading.within(timeout, read)
         except RecordError as error:
             logger.error("results cannot be read", why=str(error))
             return [True, 0, 0, [], Error.UNREADABLE]
@@ -309,7 +312,7 @@ class VisionMethods:
         if results is None:
             return None, Error.UNREADABLE
         try:
-            found = await _within(timeout, lambda: results.by_id(key))
+            found = await self._reading.within(timeout, lambda _: results.by_id(key))
         except RecordError as error:
             logger.error("result cannot be read", key=key, why=str(error))
             return None, Error.UNREADABLE
@@ -349,12 +352,3 @@ def _or_empty(name: str, value: Any) -> Any:
 def _page(found: list[Any], most: int, first: int) -> tuple[list[Any], bool]:
     count = most if most > 0 else MOST_LISTED
     return found[first : first + count], first + count >= len(found)
-
-
-async def _within(timeout_ms: int, read: Callable[[], Any]) -> Any:
-    limit_s = min(timeout_ms / 1000, LONGEST_WAIT_S) if timeout_ms > 0 else LONGEST_WAIT_S
-    try:
-        async with asyncio.timeout(limit_s):
-            return await asyncio.to_thread(read)
-    except TimeoutError as error:
-        raise Refused(StatusCodes.BadTimeout) from error

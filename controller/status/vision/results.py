@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,12 +42,14 @@ class Results:
             found = [part for part in reader.details(key, 2) if part["verdict"] is not None]
         return _result(found[0], self._products()) if found else None
 
-    def newest(self, wanted: Wanted) -> Iterator[PartEnded]:
-        """Results that match, newest first."""
+    def newest(self, wanted: Wanted, until: float) -> Iterator[PartEnded]:
+        """Results that match, newest first. Raises TimeoutError at this monotonic time."""
         products = self._products()
         asked = PartFilter(part_id=wanted.part_id or None, limit=MOST_SCANNED)
         with JournalReader(self._journal) as reader:
             for part in reader.parts(asked):
+                if time.monotonic() >= until:
+                    raise TimeoutError
                 if part["verdict"] is None:
                     continue
                 result = _result(part, products)

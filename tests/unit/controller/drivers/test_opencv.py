@@ -33,7 +33,7 @@ def server() -> Iterator[MotionJpegServer]:
 
 
 async def capture(camera: OpenCvCamera | StreamedCamera, patience_ms: float = 5000) -> Frame:
-    return await camera.capture(PART, "top", within(patience_ms), within(patience_ms))
+    return await camera.capture(PART, "top", within(0), within(patience_ms), within(patience_ms))
 
 
 async def works_again(camera: StreamedCamera) -> Frame:
@@ -118,7 +118,7 @@ async def test_a_capture_that_was_given_up_takes_no_later_frame(tmp_path: Path) 
     camera = OpenCvCamera(OpenCvSettings("file", str(video(tmp_path / "line.avi", 5)), live=False))
     await camera.open(within(10_000))
     with pytest.raises(DeviceTimeout):
-        await camera.capture(PART, "top", within(1000), within(-1))
+        await camera.capture(PART, "top", within(0), within(1000), within(-1))
     asked_at = time.monotonic_ns()
     assert (await capture(camera)).exposed_at >= asked_at
     await camera.close()
