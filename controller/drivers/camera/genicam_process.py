@@ -74,7 +74,7 @@ class _Duty:
         self._settings, self._channel, self._asked, self._pool = settings, channel, asked, pool
         self._clock: DeviceClock | None = None
         self._exposure_ns = 0
-        self._counter = 0
+        self._counter = -1
         self._next_alive = self._next_check = 0.0
         self._incomplete = 0
 
@@ -84,7 +84,7 @@ class _Duty:
             self._exposure_ns = camera.exposure_ns()
             self._clock = DeviceClock() if camera.latch() is not None else None
             self._look(camera)
-            self._incomplete, self._counter = camera.incomplete, 0
+            self._incomplete, self._counter = camera.incomplete, -1
             while not self._asked.empty():
                 self._asked.get()
             self._channel.offer(say.CameraUp(camera.serial, camera.model, self._clock is not None))
