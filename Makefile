@@ -11,7 +11,7 @@ RIGS ?= opcua-sequence
 PARTS ?= 100000
 PROTOCOLS ?= opcua
 
-.PHONY: demo test check bench hil soak cameras hostile real model node-client tlsimu docs clean
+.PHONY: demo test check bench hil soak cameras hostile real train-bars model node-client tlsimu docs clean
 
 demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status server
 	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
@@ -46,6 +46,9 @@ hostile: $(DEV)  ## hostile status clients: 100,000 odd packets, and the line at
 
 real: $(TRAIN)  ## a model from real images, and the line on their test split
 	$(PY) -m controller.sim.real_demo --data ../shared/data/magnetic_tile --out build/real --json build/real/report.json
+
+train-bars: $(TRAIN)  ## builds on the real sets, each figure against its bar (an hour or two)
+	$(PY) -m tests.bench.train_bars --data ../shared/data --out build/bars
 
 model: $(TRAIN)  ## train the demo model anew
 	$(PY) -m controller.sim.demo_model --out models/packages

@@ -134,6 +134,24 @@ def _add_parts(commands: _Commands) -> None:
     add_parser(commands)
 
 
+def _add_data(commands: _Commands) -> None:
+    from controller.cli_data import add_parser
+
+    add_parser(commands)
+
+
+def _add_catalogue(commands: _Commands) -> None:
+    from controller.cli_catalogue import add_parser
+
+    add_parser(commands)
+
+
+def _add_model(commands: _Commands) -> None:
+    from controller.cli_model import add_parser
+
+    add_parser(commands)
+
+
 def _add_trust(commands: _Commands) -> None:
     from controller.cli_trust import add_parser
 
@@ -167,4 +185,7 @@ _COMMANDS: dict[str, Callable[[_Commands], None]] = {
     "users": _add_users,
     "camera": _add_camera,
     "plc": _add_plc,
+    "data": _add_data,
+    "catalogue": _add_catalogue,
+    "model": _add_model,
 }

@@ -11,6 +11,8 @@ catalogue.toml::
     minor = 0.5
     major = 20
     critical = 500
+    false_reject = 1            # money per good part that is thrown away
+    second_look = 0.2           # money per UNSURE part that a person looks at
 
     [[defects]]
     name = "scratch"
@@ -90,11 +92,14 @@ class DefectType(_Strict):
 
 
 class Costs(_Strict):
-    """Money per escaped defect; used to choose thresholds."""
+    """Money per escaped defect, per good part that is rejected, and per part that a person looks at once more; used to
+    choose thresholds."""
 
     minor: Positive = 1.0
     major: Positive = 10.0
     critical: Positive = 100.0
+    false_reject: Positive = 1.0
+    second_look: Positive = 0.2
 
 
 class Catalogue(_Strict):

@@ -8,6 +8,7 @@ from models.catalogue import Catalogue
 from models.decode import DECODERS
 from models.errors import ImageUnfit, InferenceFailed, ModelRejected
 from models.frame import Frame, ImageBand
+from models.golden import check_golden
 from models.optics.scale import Scale
 from models.optics.watch import ImageWatch
 from models.package import MANIFEST
@@ -50,7 +51,8 @@ class Inspector:
         self._watch = watch
 
     def warm_up(self) -> None:
-        """Load and prove the model: its outputs are numbers, and such as its decoder reads. Raises ModelRejected."""
+        """Load and prove the model: its outputs are numbers, such as its decoder reads, and on the package's golden
+        images those that it gave when it was packed. Raises ModelRejected."""
         self.runner.load()
         self.runner.warm_up()
         spec = self._manifest.input
@@ -62,6 +64,7 @@ class Inspector:
             raise ModelRejected(
                 str(self.runner.package.folder / MANIFEST), "task", self._manifest.task, cure
             ) from error
+        check_golden(self.runner, self._decode)
 
     def cancel(self) -> None:
         """Ask a running inspection to give up; from any thread."""
