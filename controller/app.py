@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import assert_never
@@ -15,21 +16,28 @@ from typing import assert_never
 from loguru import logger
 
 from controller.clock import SystemClock
-from controller.config import CameraConfig, FolderCameraConfig, GenicamCameraConfig, SimCameraConfig, StationConfig
+from controller.config import (
+    CameraConfig,
+    FolderCameraConfig,
+    GenicamCameraConfig,
+    OpenCvCameraConfig,
+    SimCameraConfig,
+    StationConfig,
+)
 from controller.drivers.camera.folder import FolderCamera
+from controller.drivers.camera.opencv import OpenCvCamera, OpenCvSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
 from controller.drivers.record.latch import FileLatch
-from controller.errors import ConfigError, ControllerError, DeviceError, RecordError
-from controller.exit_codes import CONFIG_ERROR, RESTART
+from controller.errors import ConfigError, DeviceError, RecordError
+from controller.exit_codes import RESTART
 from controller.job_duty import JobDuty
 from controller.lane_watch import LaneWatch
-from controller.logs import set_up_logs
 from controller.part_news import PartNews
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
 from controller.plc_links import plc_link
-from controller.ports import Camera
-from controller.priority import raise_process, raise_thread
+from controller.ports import Camera, WatchedCamera
+from controller.priority import raise_thread
 from controller.recipe_book import FolderRecipeBook
 from controller.recipes import LoadedRecipe
 from controller.runtime import Devices, Duration, PartListeners, Runtime
@@ -37,9 +45,8 @@ from controller.sim.camera import SimCamera
 from controller.snapshots import SnapshotDuty
 from controller.status.feed import StatusFeed
 from controller.status.messages import StatusCommand
-from controller.status.process import StatusLimits, StatusSettings
+from controller.view_watch import ViewWatch
 from controller.watchdog import HangGuard, LoopProbe, SystemdNotifier
-from models.errors import ModelError
 from models.lane import InferenceLane
 from statemachines import health
 from statemachines.handshake import Contract
@@ -49,30 +56,15 @@ from statemachines.vocabulary import MS, FaultCode, Health, HealthReported, Mode
 
 CAMERA_RETRY_S = 1.0
 
-SWITCH_INTERVAL_S = 0.0005
-"""How long another thread may hold the interpreter while the deciding loop waits for it; Python's own is 5 ms."""
-
-
-def run_station(config: StationConfig) -> int:
-    """Run a station in this process until it is asked to end. Returns the exit code: 0, CONFIG_ERROR or RESTART."""
-    set_up_logs(config.logs.level, config.station.data_dir / "logs", config.logs.retention_days)
-    raise_process(config.station.process_priority)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    try:
-        with asyncio.Runner() as runner:
-            if sys.version_info >= (3, 12):
-                runner.get_loop().set_task_factory(asyncio.eager_task_factory)
-            return runner.run(StationProcess(config).run())
-    except (ControllerError, ModelError) as error:
-        logger.critical("the station cannot start", why=str(error))
-        return CONFIG_ERROR
-
 
 class StationProcess:
-    """Everything that one station owns, from opening to closing."""
+    """Everything that one station owns, from opening to closing.
 
-    def __init__(self, config: StationConfig) -> None:
-        self._config = config
+    feed: to the status process, which may be starting already; None where there is none.
+    """
+
+    def __init__(self, config: StationConfig, feed: StatusFeed | None = None) -> None:
+        self._config, self._feed = config, feed
         clock = SystemClock()
         self._latch = FileLatch(config.latch_path)
         self._recipes = FolderRecipeBook(config)
@@ -107,16 +99,11 @@ class StationProcess:
         )
         self._sessions: Sessions | None = None
         self._duty: PlcDuty | None = None
-        self._feed: StatusFeed | None = None
 
     async def run(self) -> int:
         """Open everything, run until the end, close everything. Raises ControllerError or ModelError."""
         try:
-            # A station that cannot inspect refuses to start; the journal opens while the model compiles.
-            start_number, recipe = await asyncio.gather(
-                asyncio.to_thread(self._open_records),
-                asyncio.to_thread(self._recipes.load, 0, self._config.station.initial_recipe),
-            )
+            start_number, recipe = await self._open()
             self._sessions = Sessions(start_number)
             duty = PlcDuty(self._runtime, plc_link(self._config), _timing(self._config), self._sessions)
             self._duty = duty
@@ -126,6 +113,21 @@ class StationProcess:
             self._notifier.stopping()
             await self._close()
         return self._runtime.exit_code
+
+    async def _open(self) -> tuple[int, LoadedRecipe]:
+        """Open the journal while the model compiles; a station that cannot inspect refuses to start."""
+        feed = self._feed
+        # Its own task, not the group's: what goes wrong here is the start's error as it is.
+        telling = asyncio.create_task(self._snapshots.run(feed)) if feed is not None else None
+        try:
+            return await asyncio.gather(
+                asyncio.to_thread(self._open_records),
+                asyncio.to_thread(self._recipes.load, 0, self._config.station.initial_recipe),
+            )
+        finally:
+            if telling is not None:
+                telling.cancel()
+                await asyncio.wait([telling])
 
     async def _serve(self, duty: PlcDuty, recipe: LoadedRecipe) -> None:
         """Run all duties until the station is asked to end, or one of them dies."""
@@ -156,10 +158,11 @@ class StationProcess:
         inference = config.inference
         watch = LaneWatch(runtime, self._lane, inference.hard_limit_ms * MS, inference.grace_ms * MS)
         tasks.create_task(watch.run())
+        tasks.create_task(ViewWatch(runtime, partial(datetime.now, UTC)).run())
         tasks.create_task(self._probe.run())
-        if config.status.enabled:
-            feed = StatusFeed(_status(config), self._obey, runtime.report, on_note=self._snapshots.note)
-            self._feed = feed
+        feed = self._feed
+        if feed is not None:
+            feed.connect(self._obey, runtime.report, self._snapshots.note)
             self._news.connect(runtime, feed)
             tasks.create_task(feed.run())
             tasks.create_task(self._jobs.run())
@@ -193,17 +196,28 @@ class StationProcess:
 
     async def _keep_open(self, name: str, camera: Camera) -> None:
         """Open a camera, again and again until it is; captures fail meanwhile, each for its own part only."""
-        runtime, source = self._runtime, f"camera:{name}"
+        if isinstance(camera, WatchedCamera):
+            camera.watch(partial(self._camera_says, name))
         while True:
             try:
-                await camera.open(Ns(runtime.now() + 5_000 * MS))
+                await camera.open(Ns(self._runtime.now() + 5_000 * MS))
             except (DeviceError, ConfigError) as error:
-                runtime.post(HealthReported(runtime.now(), source, Health.FAILURE, str(error)))
+                self._camera_says(name, str(error))
                 await asyncio.sleep(CAMERA_RETRY_S)
             else:
-                runtime.post(HealthReported(runtime.now(), source, Health.NORMAL, ""))
+                self._camera_says(name, "")
                 logger.info("camera open", camera=name)
                 return
+
+    def _camera_says(self, name: str, why: str) -> None:
+        """A camera is gone, or back (""): a failure, unless the recipe in force can do without what it sees."""
+        runtime, state = self._runtime, Health.NORMAL
+        if why:
+            recipe = runtime.recipe
+            views = [] if recipe is None else [view for view, seen in recipe.views.items() if seen.camera == name]
+            spared = recipe is not None and all(recipe.facts.may_do_without(view) for view in views)
+            state = Health.MAINTENANCE if spared else Health.FAILURE
+        runtime.post(HealthReported(runtime.now(), f"camera:{name}", state, why))
 
     async def _farewell(self) -> None:
         """Tell the PLC and the journal that the station stops, if the link still works."""
@@ -298,10 +312,26 @@ def open_camera(config: CameraConfig) -> Camera:
             )
         case GenicamCameraConfig():
             return _genicam(config)
+        case OpenCvCameraConfig():
+            return _opencv(config)
         case SimCameraConfig():
             return SimCamera(config.belt, config.exposure_us, name=config.name)
         case _:
             assert_never(config)
+
+
+def _opencv(config: OpenCvCameraConfig) -> Camera:
+    source = config.device if config.device is not None else config.url or str(config.file)
+    return OpenCvCamera(
+        OpenCvSettings(
+            name=config.name,
+            source=source,
+            live=config.file is None,
+            latency_ns=round(config.latency_ms * MS),
+            size=config.size,
+            colour=config.colour,
+        )
+    )
 
 
 def _genicam(config: GenicamCameraConfig) -> Camera:
@@ -317,31 +347,13 @@ def _genicam(config: GenicamCameraConfig) -> Camera:
             producer=str(config.producer),
             device=config.device,
             acquisition=config.acquisition,
+            trigger_source=config.trigger_source,
             features=dict(config.features),
             buffers=config.buffers,
             pool=config.pool_frames,
             largest=round(config.largest_mb * 1_000_000),
+            window_ns=round(config.join_window_ms * MS),
         )
-    )
-
-
-def _status(config: StationConfig) -> StatusSettings:
-    status = config.status
-    return StatusSettings(
-        endpoint=status.endpoint,
-        station=config.station.name,
-        pki=config.pki_path,
-        users=config.users_path,
-        policies=status.policies,
-        certificate=status.certificate,
-        private_key=status.private_key,
-        anonymous=status.anonymous,
-        unsecured=status.allow_unsecured_loopback,
-        limits=StatusLimits(**status.limits.model_dump()),
-        history=config.station.data_dir / "status-history.bin",
-        recipes=config.station.recipes_dir,
-        journal=config.journal_path,
-        cache=config.station.data_dir / "status-cache",
     )
 
 

@@ -1,25 +1,29 @@
-"""The command `linegate`. Each sub-command imports what it needs when it runs, so that `--help` is quick."""
+"""The command `linegate`. Each sub-command imports what it needs when it runs: a station has to start soon."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-
-from controller import cli_camera, cli_catalogue, cli_data, cli_parts, cli_plc, cli_trust, cli_users, cli_validate
+from typing import TypeAlias
 
 _EXIT = "exit codes: 0 done, 2 configuration is wrong"
 
 
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the command, return its exit code."""
-    args = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    args = _parser(given[0] if given else "").parse_args(given)
     return int(args.run(args))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(named: str) -> argparse.ArgumentParser:
+    """The parser with the command that is named; with all of them where it is none, for help and for the error."""
     parser = argparse.ArgumentParser(
         prog="linegate",
         description="Inspection controller for a production line: one answer per part, for that part, in time.",
@@ -27,21 +31,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"linegate {version('linegate')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_run(commands)
-    _add_check(commands)
-    _add_demo(commands)
-    cli_parts.add_parser(commands)
-    cli_trust.add_parser(commands)
-    cli_users.add_parser(commands)
-    cli_camera.add_parser(commands)
-    cli_plc.add_parser(commands)
-    cli_data.add_parser(commands)
-    cli_catalogue.add_parser(commands)
-    cli_validate.add_parser(commands)
+    for name in [named] if named in _COMMANDS else _COMMANDS:
+        _COMMANDS[name](commands)
     return parser
 
 
-def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
+def _add_run(commands: _Commands) -> None:
     run = commands.add_parser(
         "run",
         help="run a station",
@@ -53,7 +48,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     run.set_defaults(run=_run)
 
 
-def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
+def _add_check(commands: _Commands) -> None:
     check = commands.add_parser(
         "check",
         help="check a station's configuration",
@@ -65,7 +60,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     check.set_defaults(run=_check)
 
 
-def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
+def _add_demo(commands: _Commands) -> None:
     demo = commands.add_parser(
         "demo",
         help="run a station on the simulated line",
@@ -83,6 +78,14 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     demo.add_argument("--profile", choices=("sequence", "four-phase"), default="sequence", help="of the handshake")
     demo.add_argument("--camera", choices=("sim", "gentl"), default="sim", help="gentl: through harvesters")
+    demo.add_argument(
+        "--trigger",
+        choices=("software", "hardware"),
+        default="software",
+        help="of GenTL cameras; hardware: by the line",
+    )
+    demo.add_argument("--views", type=int, choices=(1, 2, 3, 4), default=1, help="cameras on each part (default 1)")
+    demo.add_argument("--redundant", action="store_true", help="one more camera stands in for the first")
     demo.add_argument("--status-clients", type=int, default=0, metavar="N", help="OPC UA readers of the status")
     demo.add_argument("--json", metavar="FILE", help="write the figures there, - for standard output")
     demo.add_argument("--keep", metavar="DIR", help="keep configuration, journal and images there")
@@ -101,9 +104,9 @@ def _run(args: argparse.Namespace) -> int:
         from controller.guard import guard_station
 
         return guard_station(args.station)
-    from controller.app import run_station
     from controller.config import ConfigErrors, load_station
     from controller.exit_codes import CONFIG_ERROR
+    from controller.start import run_station
 
     try:
         config = load_station(args.station)
@@ -123,3 +126,66 @@ def _demo(args: argparse.Namespace) -> int:
     from controller.sim.demo import run_demo
 
     return run_demo(args)
+
+
+def _add_parts(commands: _Commands) -> None:
+    from controller.cli_parts import add_parser
+
+    add_parser(commands)
+
+
+def _add_data(commands: _Commands) -> None:
+    from controller.cli_data import add_parser
+
+    add_parser(commands)
+
+
+def _add_catalogue(commands: _Commands) -> None:
+    from controller.cli_catalogue import add_parser
+
+    add_parser(commands)
+
+
+def _add_model(commands: _Commands) -> None:
+    from controller.cli_model import add_parser
+
+    add_parser(commands)
+
+
+def _add_trust(commands: _Commands) -> None:
+    from controller.cli_trust import add_parser
+
+    add_parser(commands)
+
+
+def _add_users(commands: _Commands) -> None:
+    from controller.cli_users import add_parser
+
+    add_parser(commands)
+
+
+def _add_camera(commands: _Commands) -> None:
+    from controller.cli_camera import add_parser
+
+    add_parser(commands)
+
+
+def _add_plc(commands: _Commands) -> None:
+    from controller.cli_plc import add_parser
+
+    add_parser(commands)
+
+
+_COMMANDS: dict[str, Callable[[_Commands], None]] = {
+    "run": _add_run,
+    "check": _add_check,
+    "demo": _add_demo,
+    "parts": _add_parts,
+    "trust": _add_trust,
+    "users": _add_users,
+    "camera": _add_camera,
+    "plc": _add_plc,
+    "data": _add_data,
+    "catalogue": _add_catalogue,
+    "model": _add_model,
+}

@@ -11,12 +11,6 @@ from controller.cli_data import COMPLAINED, DONE, guarded
 _EXIT = "exit codes: 0 done, 1 INT8 loses more than the gate allows, 2 the input is wrong"
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
-    """Add `linegate model` with this one verb."""
-    model = commands.add_parser("model", help="validate a model", epilog=f"example: linegate model validate ({_EXIT})")
-    add_verb(model.add_subparsers(title="actions", metavar="ACTION", required=True))
-
-
 def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
     """Add `validate` to the verbs of `linegate model`."""
     example = "example: linegate model validate tiles --catalogue catalogue.toml --predictions answers.csv --out report"

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import numpy as np
 from hdrh.histogram import HdrHistogram
+
+from controller.stage_latency import StageLatency
 
 LONGEST_US = 60_000_000
 """Longer durations count as this: one minute."""
 LIMIT = 4096
 """Durations per stage that wait for the next summary; more are counted, not kept."""
-
-
-class StageLatency(msgspec.Struct, frozen=True):
-    """Durations of one stage: microseconds, each within 0.1 % of the true one."""
-
-    count: int
-    p50_us: int
-    p99_us: int
-    p999_us: int
-    max_us: int
 
 
 class LatencyBook:

@@ -106,8 +106,8 @@ class SupervisedChild(Generic[S]):
         return channel.offer(message, key)
 
     async def run(self) -> None:
-        """Keep the child alive until cancelled; then end it."""
-        done = self.start()
+        """Keep the child alive until cancelled; then end it. It may have been started before."""
+        done = self._done or self.start()
         try:
             await done.wait()
             raise RuntimeError(f"the supervisor of {self._name} ended")

@@ -18,6 +18,7 @@ from controller.errors import DeviceError
 from controller.sim.line_run import LineReport, LineSettings, run_line
 from controller.sim.plc_process import SoftPlcProcess
 from controller.sim.status_view import StatusView
+from controller.sim.view_set import ViewSet
 
 FAULT = 1
 """Exit code: a part was missed, answered twice, answered for another, or acted on too late."""
@@ -39,6 +40,8 @@ def run_demo(args: argparse.Namespace) -> int:
         protocol=args.protocol,
         profile=args.profile,
         camera=args.camera,
+        acquisition=args.trigger if args.camera == "gentl" else "software",
+        views=ViewSet(args.views, args.redundant),
     )
     console.print(f"station configuration: {folder / 'station.toml'}")
     console.print(f"{args.parts} parts at {args.rate:g} parts/min, mode {args.mode}, seed {args.seed}")

@@ -72,10 +72,10 @@ METHODS: Mapping[str, MethodAccess] = {
     f"{_AUTOMATIC}.SimulationMode": _CHANGES,
     f"{_RECIPES}.GetRecipeListFiltered": _READS,
     f"{_RECIPES}.ReleaseRecipeHandle": _READS,
-    f"{_RECIPES}.PrepareRecipe": _OPERATES,
-    f"{_RECIPES}.UnprepareRecipe": _OPERATES,
-    f"{_RECIPES}.PrepareProduct": _OPERATES,
-    f"{_RECIPES}.UnprepareProduct": _OPERATES,
+    f"{_RECIPES}.PrepareRecipe": _CHANGES,
+    f"{_RECIPES}.UnprepareRecipe": _CHANGES,
+    f"{_RECIPES}.PrepareProduct": _CHANGES,
+    f"{_RECIPES}.UnprepareProduct": _CHANGES,
     f"{_RECIPES}.AddRecipe": _CHANGES,
     f"{_RECIPES}.RemoveRecipe": _CHANGES,
     f"{_RESULTS}.GetResultById": _READS,
@@ -85,7 +85,8 @@ METHODS: Mapping[str, MethodAccess] = {
 }
 """Every method of the station that a client can call, by the string of its node id.
 
-SetMode: an operator may lower the mode; only an engineer on an encrypted session may raise it."""
+SetMode: an operator may lower the mode; only an engineer on an encrypted session may raise it. Recipes: by whatever
+method another one comes into force, it can change a verdict; the PLC's own change-over asks nobody."""
 
 STANDARD_METHODS: Mapping[int, Role] = {
     3875: Role.OBSERVER,  # ConditionType.ConditionRefresh

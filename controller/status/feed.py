@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from controller.status.messages import (
@@ -29,7 +31,7 @@ from controller.status.process import StatusSettings, run_status
 from controller.supervisor import SupervisedChild
 from statemachines.vocabulary import Health
 
-PACE_S = 0.005
+PACE_S = 0.002
 """How long a message to the status process may wait: a part's end is to reach clients within 20 ms."""
 SILENCE_S = 20.0
 """A status process that says nothing for so long is killed and started anew."""
@@ -38,36 +40,57 @@ STARTING_S = 120.0
 that compiles its own."""
 
 
+MOST_EARLY = 64
+"""Entries for the journal that are kept until there is a station to take them; the oldest are lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listeners:
+    """The station, as far as it listens. Called on the event loop."""
+
+    on_command: Callable[[StatusCommand], None]
+    on_health: Callable[[str, Health, str], None]
+    on_note: Callable[[Noted], None]
+
+
 class StatusFeed:
     """Feeds the status process, whatever state that is in. All methods are for the event loop's thread.
 
-    on_command: called on the event loop; each command is to be answered within 2 s with `answer`.
-    on_health: called on the event loop with "status", its health and why.
-    on_note: called on the event loop with what belongs into the journal's audit trail.
+    The process may run before the station listens: then wishes are refused, and what else it says is kept for later.
     """
 
-    def __init__(
-        self,
-        settings: StatusSettings,
-        on_command: Callable[[StatusCommand], None],
-        on_health: Callable[[str, Health, str], None],
-        *,
-        on_note: Callable[[Noted], None] | None = None,
-        silence_s: float = SILENCE_S,
-    ) -> None:
-        self._on_command, self._on_note = on_command, on_note
-        self._endpoint = ""
+    def __init__(self, settings: StatusSettings, *, silence_s: float = SILENCE_S) -> None:
+        self._listeners: _Listeners | None = None
+        self._health: tuple[str, Health, str] | None = None
+        self._notes: deque[Noted] = deque(maxlen=MOST_EARLY)
         self._child = SupervisedChild(
             "status",
             run_status,
             settings,
             self._heard,
-            on_health,
+            self._changed,
             protocol=PROTOCOL,
             silence_s=silence_s,
             starting_s=max(silence_s, STARTING_S),
             pace_s=PACE_S,
         )
+
+    def connect(
+        self,
+        on_command: Callable[[StatusCommand], None],
+        on_health: Callable[[str, Health, str], None],
+        on_note: Callable[[Noted], None] | None = None,
+    ) -> None:
+        """From now on the station listens, all on the event loop.
+
+        on_command: each command is to be answered within 2 s with `answer`.   on_health: "status", its health and why.
+        on_note: what belongs into the journal's audit trail.
+        """
+        self._listeners = _Listeners(on_command, on_health, on_note or (lambda _: None))
+        if self._health is not None:
+            on_health(*self._health)
+        while self._notes:
+            self._listeners.on_note(self._notes.popleft())
 
     @property
     def child(self) -> SupervisedChild[StatusSettings]:
@@ -102,12 +125,22 @@ class StatusFeed:
                 | HoldStation()
                 | Simulate()
             ):
-                self._on_command(message)
+                if self._listeners is None:
+                    self.answer(message.id, False, "the station is still starting")
+                else:
+                    self._listeners.on_command(message)
             case Noted():
-                if self._on_note is not None:
-                    self._on_note(message)
+                if self._listeners is None:
+                    self._notes.append(message)
+                else:
+                    self._listeners.on_note(message)
             case Serving() | Alive():
                 # Their arrival is what they say; the supervisor took note.
                 pass
             case _:
                 raise TypeError(f"{type(message).__name__} is no message to a station")
+
+    def _changed(self, name: str, health: Health, why: str) -> None:
+        self._health = name, health, why
+        if self._listeners is not None:
+            self._listeners.on_health(name, health, why)

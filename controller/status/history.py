@@ -7,16 +7,17 @@ as a memory-mapped file that outlives the status process. What is older, and eve
 from __future__ import annotations
 
 import hashlib
+import mmap
+import os
+from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from asyncua import ua
 from asyncua.server.history import HistoryStorageInterface
 from asyncua.ua.attribute_ids import AttributeIds
 from loguru import logger
-from numpy.typing import NDArray
 
 from controller.status.address_space import NODES, Kind, StatusNode, node_id
 from controller.status.messages import StationSnapshot
@@ -29,54 +30,64 @@ MOST_VALUES = 1000
 HISTORIC: tuple[StatusNode, ...] = tuple(
     row for row in NODES if row.name.startswith(("Counters.", "Latency.", "Scores."))
 )
+_HEAD = 4
 _NEVER = datetime(1601, 1, 1, tzinfo=UTC)
 
 
 class Ring:
-    """Samples of all historic nodes by time. path: the file; None: memory only. Another layout starts anew."""
+    """Samples of all historic nodes by time. path: the file; None: memory only. Another layout starts anew.
+
+    Plain memory, not arrays of a library that takes a tenth of the process's start to load.
+    """
 
     def __init__(self, path: Path | None, columns: int, layout: str, samples: int = SAMPLES) -> None:
-        self._samples = samples
-        shape = (columns + 1, samples)
-        self.bytes = 8 * (shape[0] * shape[1] + 4)
+        self._samples, self._rows = samples, columns + 1
+        self.bytes = 8 * (_HEAD + self._rows * samples)
         """What it takes, on disk and in memory."""
-        mark = float(int.from_bytes(hashlib.sha256(f"{layout} {shape}".encode()).digest()[:6], "big"))
-        cells = self._open(path)
-        if cells[0] != mark:
-            cells[:] = 0.0
-            cells[0] = mark
-        self._head: NDArray[np.float64] = cells[:4]
-        self._cells: NDArray[np.float64] = cells[4:].reshape(shape)
+        digest = hashlib.sha256(f"{layout} {(self._rows, samples)}".encode()).digest()
+        mark = float(int.from_bytes(digest[:6], "big"))
+        memory = self._open(path)
+        if memory[0] != mark:
+            memory[:] = memoryview(bytes(self.bytes)).cast("d")
+            memory[0] = mark
+        self._head, self._cells = memory[:_HEAD], memory[_HEAD:]
 
-    def _open(self, path: Path | None) -> NDArray[np.float64]:
-        count = self.bytes // 8
+    def _open(self, path: Path | None) -> memoryview[float]:
         if path is not None:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                fits = path.is_file() and path.stat().st_size == self.bytes
-                return np.memmap(path, np.float64, "r+" if fits else "w+", shape=(count,))
+                with path.open("r+b" if path.is_file() else "w+b") as file:
+                    if file.seek(0, os.SEEK_END) != self.bytes:
+                        file.truncate(0)
+                        file.truncate(self.bytes)
+                    return memoryview(mmap.mmap(file.fileno(), self.bytes)).cast("d")
             except OSError as error:
                 logger.warning("the history is kept in memory only", file=str(path), why=str(error))
-        return np.zeros(count)
+        return memoryview(bytearray(self.bytes)).cast("d")
 
     def append(self, at: float, values: list[float]) -> None:
         """One sample; the oldest gives way. at: Unix seconds. A clock that was set back starts the ring anew: times in
         it only rise."""
         index = int(self._head[1])
-        if index and at <= self._cells[0, (index - 1) % self._samples]:
+        if index and at <= self._cells[(index - 1) % self._samples]:
             index = 0
         place = index % self._samples
-        self._cells[1:, place] = values
-        self._cells[0, place] = at
+        for row, value in enumerate((at, *values)):
+            self._cells[row * self._samples + place] = value
         self._head[1] = index + 1
 
-    def between(self, column: int, first: float, last: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def between(self, column: int, first: float, last: float) -> tuple[list[float], list[float]]:
         """Times and values of one column, oldest first, both ends included."""
-        index = int(self._head[1])
-        order = np.arange(max(0, index - self._samples), index) % self._samples
-        times = self._cells[0, order]
-        inside = order[(times >= first) & (times <= last)]
-        return self._cells[0, inside].copy(), self._cells[1 + column, inside].copy()
+        index, row = int(self._head[1]), (1 + column) * self._samples
+        place = index % self._samples
+        times: list[float] = []
+        values: list[float] = []
+        for begin, end in ((place, self._samples), (0, place)) if index >= self._samples else ((0, index),):
+            written = self._cells[begin:end]
+            one, other = begin + bisect_left(written, first), begin + bisect_right(written, last)
+            times += self._cells[one:other]
+            values += self._cells[row + one : row + other]
+        return times, values
 
 
 class History(HistoryStorageInterface):
@@ -122,7 +133,7 @@ class History(HistoryStorageInterface):
         more = len(times) > most
         kind = HISTORIC[column].kind
         found = [_value(kind, at, value) for at, value in zip(times[:most], values[:most], strict=True)]
-        return found, datetime.fromtimestamp(float(times[most]), UTC) if more else None
+        return found, datetime.fromtimestamp(times[most], UTC) if more else None
 
     # The station's values come through `sample`; the library's own ways to fill a history are not used.
 
@@ -161,7 +172,7 @@ def _given(moment: datetime | None) -> float | None:
     return None if aware <= _NEVER else aware.timestamp()
 
 
-def _value(kind: Kind, at: np.float64, value: np.float64) -> ua.DataValue:
-    moment = ua.DateTime.fromtimestamp(float(at), UTC)
-    held = int(value) if kind in (Kind.INT32, Kind.INT64) else float(value)
+def _value(kind: Kind, at: float, value: float) -> ua.DataValue:
+    moment = ua.DateTime.fromtimestamp(at, UTC)
+    held = int(value) if kind in (Kind.INT32, Kind.INT64) else value
     return ua.DataValue(ua.Variant(held, ua.VariantType[kind.value]), SourceTimestamp=moment, ServerTimestamp=moment)

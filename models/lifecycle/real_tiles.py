@@ -35,6 +35,7 @@ from models.runner import Runner
 
 NAME, VERSION = "magnetic-tile", "1.0.0"
 DEFECT = "surface_defect"
+OUTPUT = "map"
 SIDE = 288
 """Every tile is stretched to this square: blowholes of a few pixels survive, and one thread needs a few ms."""
 
@@ -152,7 +153,7 @@ def pack(graphs: Mapping[Precision, ov.Model], validation: Pictures, folder: Pat
 
 def build(data: Path, out: Path, seed: int, steps: int) -> dict[str, Any]:
     """Fit, pack, measure. Returns every figure, ready for JSON. Raises ModelError, ImportError without the extra."""
-    from models.lifecycle import quantise, tile_fit, tile_net
+    from models.lifecycle import backbone, quantise, tile_fit, tile_net
 
     path = data / "manifest.csv"
     samples = read_table(path)
@@ -164,11 +165,12 @@ def build(data: Path, out: Path, seed: int, steps: int) -> dict[str, Any]:
     fitted = load_pictures(data, parts.fitted, SIDE)
     validation = load_pictures(data, parts.validation, SIDE)
 
-    net = tile_net.TileNet(tile_net.lite0_backbone())
+    net = tile_net.TileNet(backbone.lite0_backbone())
     tile_fit.fit(net, fitted, tile_fit.TilePlan(steps=steps, seed=seed), say)
-    graph = quantise.export(net, SIDE)
+    graph = quantise.export(net, (1, SIDE, SIDE), [OUTPUT])
     say("quantising to INT8")
-    calibration = tile_fit.calibration_pictures(fitted, CALIBRATION, seed)
+    chosen = tile_fit.calibration_pictures(fitted, CALIBRATION, seed)
+    calibration = [backbone.normalised(picture[None]).numpy() for picture in chosen]
     graphs: dict[Precision, ov.Model] = {"fp32": graph, "int8": quantise.quantised(graph, calibration)}
     folder = out / "packages" / NAME / VERSION
     pack(graphs, validation, folder, manifest(training_hash, {}, seed))

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.lifecycle.backbone import FROZEN, STRIDE, normalised
 from models.lifecycle.data.pictures import Grey, Pictures
-from models.lifecycle.tile_net import FROZEN, MEAN, STD, STRIDE, TileNet
+from models.lifecycle.tile_net import TileNet
 
 Cells = NDArray[np.float32]
 Batch = tuple[NDArray[np.float32], Cells]
@@ -73,11 +74,6 @@ def fit(net: TileNet, pictures: Pictures, plan: TilePlan, progress: Progress) ->
     _laid_out(net, torch.contiguous_format)
     net.eval()
     return float(np.mean(losses[-max(1, plan.steps // 10) :]))
-
-
-def normalised(pixels: NDArray[np.float32]) -> Tensor:
-    """(N, H, W) of 0 to 255 as the net takes it, (N, 1, H, W)."""
-    return torch.from_numpy(((pixels - np.float32(MEAN)) / np.float32(STD))[:, None])
 
 
 def batches(pictures: Pictures, plan: TilePlan) -> Iterator[Batch]:

@@ -28,6 +28,7 @@ from controller.status.feed import StatusFeed
 from controller.status.messages import (
     STAGES,
     ChangeRecipe,
+    Noted,
     PartSummary,
     ResetFailsafe,
     SetMode,
@@ -115,7 +116,8 @@ class Station:
         self.feeding = True
         self.slowest_offer_s = 0.0
         self._news = asyncio.Event()
-        self.feed = StatusFeed(settings(self.endpoint), self._command, self._told, **options)
+        self.feed = StatusFeed(settings(self.endpoint), **options)
+        self.feed.connect(self._command, self._told)
 
     def _command(self, command: StatusCommand) -> None:
         self.commands.append(command)
@@ -424,6 +426,33 @@ async def test_a_taken_port_is_told_as_the_reason() -> None:
     assert f"{station.endpoint} cannot be served" in why
 
 
+async def test_a_station_that_does_not_listen_yet_grants_nothing_and_hears_all_later() -> None:
+    endpoint, health, notes = free_endpoint(), list[tuple[str, Health, str]](), list[Noted]()
+    feed = StatusFeed(settings(endpoint))
+
+    def told(source: str, state: Health, why: str) -> None:
+        health.append((source, state, why))
+
+    feed.child.start()
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            while not reachable(endpoint):
+                await asyncio.sleep(0.02)
+        async with client_of(endpoint, "emil") as client:
+            assert await call(client, "ResetFailsafe", "") == [False, "the station is still starting"]
+            feed.connect(lambda _: None, told, notes.append)
+            assert health == [("status", Health.NORMAL, "")]
+            assert (notes[0].who, notes[0].detail["act"]) == ("emil", "logged in")
+    finally:
+        await feed.child.stop()
+
+
+def reachable(endpoint: str) -> bool:
+    host, _, port = endpoint.removeprefix("opc.tcp://").partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
 @posix
 async def test_the_status_process_does_not_outlive_a_killed_station() -> None:
     endpoint = free_endpoint()
@@ -433,7 +462,8 @@ async def test_the_status_process_does_not_outlive_a_killed_station() -> None:
         "from tests.integration.status_access import settings\n"
         "if __name__ == '__main__':\n"
         f"    told = settings({endpoint!r})\n"
-        "    feed = StatusFeed(told, print, lambda *_: print(feed.child.pid, flush=True))\n"
+        "    feed = StatusFeed(told)\n"
+        "    feed.connect(print, lambda *_: print(feed.child.pid, flush=True))\n"
         "    asyncio.run(feed.run())\n"
     )
     parent = await asyncio.create_subprocess_exec(

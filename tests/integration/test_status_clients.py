@@ -49,7 +49,8 @@ class Station:
         self.part_id = "4711"
         self.triggers = 0
         self.serving = asyncio.Event()
-        self.feed = StatusFeed(settings(self.endpoint), self._obey, self._told)
+        self.feed = StatusFeed(settings(self.endpoint))
+        self.feed.connect(self._obey, self._told)
 
     def _obey(self, command: StatusCommand) -> None:
         self.commands.append(command)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from controller.latency import StageLatency
+from controller.stage_latency import StageLatency
 from controller.status.feed import StatusFeed
 from controller.status.messages import (
     ChangeRecipe,
@@ -87,7 +87,8 @@ class VisionStation:
         self.jobs = 0
         self.healthy = asyncio.Event()
         told = settings(self.endpoint, recipes=recipes, journal=journal)
-        self.feed = StatusFeed(told, self.obey, self._told)
+        self.feed = StatusFeed(told)
+        self.feed.connect(self.obey, self._told)
 
     def _told(self, _source: str, health: Health, _why: str) -> None:
         if health is Health.NORMAL:

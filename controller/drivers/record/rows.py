@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from controller.ports import Record
 from statemachines.vocabulary import (
     Action,
+    FrameFact,
     Outcome,
     PartKey,
     Reason,
@@ -117,7 +118,15 @@ def _trigger(connection: sqlite3.Connection, start: int, wall_ns: int, fact: Rec
         detail = {"part": str(fact.part), "part_id": _plain(fact.part_id)}
         event(connection, start, wall_ns, fact.at, "duplicate_key", "journal", detail)
     row = (*_key(start, fact.part), _plain(fact.part_id), wall_ns, fact.at, fact.triggered_at, fact.deadline)
-    more = (int(fact.mode), fact.recipe_id, _text(fact.recipe_hash), fact.plc_epoch, fact.encoder_pos, 0)
+    more = (
+        int(fact.mode),
+        fact.recipe_id,
+        _text(fact.recipe_hash),
+        fact.plc_epoch,
+        fact.encoder_pos,
+        0,
+        _text(fact.meas_id) or None,
+    )
     _add(connection, "triggers", row + more)
 
 
@@ -126,7 +135,7 @@ def _outcome(connection: sqlite3.Connection, start: int, wall_ns: int, fact: Out
     if not _has_trigger(connection, fact.part, start):
         # The trigger's own row was dropped (queue full) or never asked for. The part is listed all the same.
         row = (*_key(start, fact.part), _plain(fact.part_id), wall_ns, fact.stamps.get("seen"), triggered, None)
-        _add(connection, "triggers", (*row, int(fact.mode), None, None, None, None, 1))
+        _add(connection, "triggers", (*row, int(fact.mode), None, None, None, None, 1, None))
     worst = max(fact.findings, key=lambda finding: (finding.severity, finding.confidence), default=None)
     stamps = tuple(
         _microseconds(triggered, fact.stamps.get(name))
@@ -156,7 +165,17 @@ def _outcome(connection: sqlite3.Connection, start: int, wall_ns: int, fact: Out
     for finding in fact.findings:
         sizes = (finding.length_mm, finding.width_mm, finding.area_mm2)
         row = (cursor.lastrowid, _text(finding.defect), finding.code, int(finding.severity), finding.confidence)
-        _add(connection, "findings", (*row, *finding.region, *sizes, _text(finding.why)))
+        _add(connection, "findings", (*row, *finding.region, *sizes, _text(finding.why), _text(finding.view)))
+    for frame in fact.frames:
+        _frame(connection, start, fact.part, triggered, frame)
+
+
+def _frame(connection: sqlite3.Connection, start: int, part: PartKey, triggered: int | None, frame: FrameFact) -> None:
+    """Begin and end of the exposure in µs from the trigger, and the monotonic clock's own figure."""
+    ended = None if frame.exposure_ns is None else frame.exposed_at + frame.exposure_ns
+    times = _microseconds(triggered, frame.exposed_at), _microseconds(triggered, ended)
+    row = (*_key(start, part), _text(frame.view), _text(frame.camera), frame.counter, *times)
+    _add(connection, "frames", (*row, int(frame.used), frame.exposed_at))
 
 
 def _add(connection: sqlite3.Connection, table: str, row: tuple[object, ...]) -> sqlite3.Cursor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from controller.status.messages import StationSnapshot
+from statemachines.vocabulary import Hold
 
 
 class Priority(Enum):
@@ -69,7 +70,17 @@ def _is_of(source: str, sources: tuple[str, ...]) -> bool:
     return any(source.startswith(known) if known.endswith(":") else source == known for known in sources)
 
 
-_KNOWN = ("camera:", "journal", "images", "mode ceiling", "mode lowered", "failsafe latch", "status")
+_KNOWN = (
+    "camera:",
+    "calibration:",
+    "image:",
+    "journal",
+    "images",
+    "mode ceiling",
+    "mode lowered",
+    "failsafe latch",
+    "status",
+)
 
 
 def _unknown_report(sight: Sight) -> str:
@@ -88,6 +99,8 @@ def _rises(read: Callable[[StationSnapshot], int], what: str) -> Callable[[Sight
 
     return why
 
+
+_HOLDS = {int(Hold.HALTED): "halted by a person", int(Hold.PREOPERATIONAL): "reset, and not in automatic mode yet"}
 
 LAG_RAISE_MS, LAG_CLEAR_MS = 20.0, 5.0
 
@@ -136,7 +149,8 @@ ALARMS: tuple[Alarm, ...] = (
         "PLC stopped, cable or switch down, wrong endpoint",
         "no triggers are taken: every part gets the PLC's fallback",
         "check the PLC's run state and the network",
-        _state(lambda s: "" if s.online else "no link to the PLC"),
+        # While the station starts, its model is compiled before the link is opened.
+        _state(lambda s: "" if s.online or s.state == "starting" else "no link to the PLC"),
         on_delay_s=2.0,
         off_delay_s=2.0,
         band="2 s each way",
@@ -158,6 +172,15 @@ ALARMS: tuple[Alarm, ...] = (
         _report("mode ceiling"),
     ),
     Alarm(
+        "Held",
+        Priority.HIGH,
+        "a person took the station out of inspection (Halt, Reset)",
+        "no part is inspected: every part gets the fallback",
+        "find out who and why in the journal; Reset, then SelectModeAutomatic",
+        _state(lambda s: _HOLDS.get(s.hold, "")),
+        shelf_min=60,
+    ),
+    Alarm(
         "Camera",
         Priority.HIGH,
         "camera off, cable, trigger line, power",
@@ -168,6 +191,26 @@ ALARMS: tuple[Alarm, ...] = (
         off_delay_s=5.0,
         band="1 s on, 5 s off",
         shelf_min=60,
+    ),
+    Alarm(
+        "ImageDrift",
+        Priority.MEDIUM,
+        "lamp ages, lens moves, dust on the window, another surface",
+        "parts are still decided, soon with less certainty",
+        "clean window and lamp, look at focus and light; where the product changed for good, learn its images anew",
+        _report("image:"),
+        off_delay_s=5.0,
+        band="beyond 1.5 spreads of good images on, within 1.0 off",
+        shelf_min=480,
+    ),
+    Alarm(
+        "Calibration",
+        Priority.MEDIUM,
+        "the view's calibration is older than it may be",
+        "sizes in mm are as good as they were, but nobody has looked",
+        "run linegate camera calibrate at the next stop",
+        _report("calibration:"),
+        shelf_min=1440,
     ),
     Alarm(
         "Undecided",

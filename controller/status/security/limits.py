@@ -28,7 +28,7 @@ PENDING = 64
 QUEUED = 50
 """Changes of one node that wait for one subscription, and notifications that wait for its acknowledgement. The library
 keeps 10,000 and 5,000: behind a client that was frozen and subscribed to everything they grew by 0.3 MB a second."""
-FASTEST_MS, SLOWEST_MS = 10.0, 60_000.0
+FASTEST_MS, SLOWEST_MS = 5.0, 60_000.0
 """Publishing intervals; the library believes 0, NaN and microseconds."""
 HASHING = 1
 """Passwords that are hashed at once, and those that wait for it."""

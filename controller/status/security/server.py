@@ -83,7 +83,9 @@ class GuardedInternalServer(InternalServer):
         if self._nodes is None:
             await super().load_standard_address_space(shelf_file)
         else:
-            self.aspace._nodes, self._nodes = self._nodes, None  # pyright: ignore[reportPrivateUsage]
+            # The library itself puts another mapping there, when it reads its nodes from a shelf.
+            nodes: Any = self._nodes
+            self.aspace._nodes, self._nodes = nodes, None  # pyright: ignore[reportPrivateUsage]
 
     def create_session(self, name: str, user: User = User(), external: bool = False) -> InternalSession:
         """A session of a client is guarded, the station's own is not."""

@@ -1,17 +1,21 @@
 """The address space with the imported models on disk, so that a start needs no import.
 
-A cache is used only by the very versions of Python, asyncua, nodesets and modules that wrote it. It is a pickle: it
-lies in the station's own data directory, readable and writable by the station's user alone, like the program itself.
+A cache is used only by the very versions of Python, asyncua, nodesets and modules that wrote it, and as it was written:
+its SHA-256 is the first thing in it. It is made of pickles: it lies in the station's own data directory, readable and
+writable by the station's user alone, like the program itself.
+
+Most of the 8,000 nodes are never asked for. They lie in the file in heaps, and a heap is unpacked when the first of its
+nodes is wanted: half a second of a start, and two thirds of the memory.
 """
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import io
 import os
 import pickle
 import sys
+from collections.abc import Iterator, MutableMapping
 from enum import IntFlag
 from importlib import metadata
 from pathlib import Path
@@ -32,7 +36,11 @@ from loguru import logger
 from controller.status.vision.nodesets import fingerprint
 
 _STRUCTURE = ua.NodeId(ua.Int32(ObjectIds.Structure))
-Nodes = dict[ua.NodeId, NodeData]
+_PICKLE = pickle.HIGHEST_PROTOCOL
+_DIGEST_BYTES = 32
+HEAP = 4
+"""Nodes in one heap."""
+Nodes = MutableMapping[ua.NodeId, NodeData]
 Definition = tuple[str, ua.NodeId, ua.NodeId | None, Any, bool]
 """Name, node id, supertype, definition (None: another name for the supertype) and whether it is a set of options."""
 
@@ -64,46 +72,99 @@ async def load(folder: Path) -> Nodes | None:
     except OSError as error:
         logger.warning("status model cache cannot be read", path=str(path), why=str(error))
         return None
-    try:
-        stream = io.BytesIO(content)
-        definitions: list[Definition] = pickle.load(stream)
-        for definition in definitions:
-            await _register(definition)
-        # Half a million objects that all stay: to look for garbage among them takes as long as to make them.
-        gc.disable()
-        try:
-            return pickle.load(stream)
-        finally:
-            gc.enable()
-            gc.freeze()
-    except (pickle.UnpicklingError, EOFError, AttributeError, KeyError, ImportError, IndexError) as error:
-        logger.warning("status model cache is damaged and is built anew", path=str(path), why=str(error))
+    if _digest(memoryview(content)[_DIGEST_BYTES:]) != content[:_DIGEST_BYTES]:
+        logger.warning("status model cache is damaged and is built anew", path=str(path))
         return None
+    stream = io.BytesIO(content)
+    stream.seek(_DIGEST_BYTES)
+    definitions: list[Definition] = pickle.load(stream)
+    for definition in definitions:
+        await _register(definition)
+    heaps: list[tuple[int, list[ua.NodeId]]] = pickle.load(stream)
+    return CachedNodes(memoryview(content)[stream.tell() :], heaps)
 
 
 def save(folder: Path, server: Server, imported: list[ua.NodeId]) -> None:
     """Keep a server's nodes for the next start; a disk that does not take them costs the next start its time."""
     path = _path(folder)
     half = path.with_suffix(".tmp")
-    nodes: Nodes = server.iserver.aspace._nodes  # pyright: ignore[reportPrivateUsage]
-    stream = io.BytesIO()
-    pickle.dump([_definition(nodes[n]) for n in imported if _is_data_type(nodes[n])], stream, pickle.HIGHEST_PROTOCOL)
-    _share(nodes)
-    calls = {node_id: node.call for node_id, node in nodes.items() if node.call is not None}
-    for node_id in calls:
-        nodes[node_id].call = None
-    _Pickler(stream, pickle.HIGHEST_PROTOCOL).dump(nodes)
-    for node_id, call in calls.items():
-        nodes[node_id].call = call
+    nodes = server.iserver.aspace._nodes  # pyright: ignore[reportPrivateUsage]
+    definitions = [_definition(nodes[n]) for n in imported if _is_data_type(nodes[n])]
+    heaps, packed = _packed(nodes)
+    rest = pickle.dumps(definitions, _PICKLE) + pickle.dumps(heaps, _PICKLE) + packed
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("status-model-*"):
             old.unlink(missing_ok=True)
         with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(stream.getvalue())
+            file.write(_digest(rest))
+            file.write(rest)
         half.replace(path)
     except OSError as error:
         logger.warning("status model cache cannot be written", path=str(path), why=str(error))
+
+
+class CachedNodes(MutableMapping[ua.NodeId, NodeData]):
+    """Nodes by their id. One that was never asked for is still packed, with its heap."""
+
+    def __init__(self, packed: memoryview, heaps: list[tuple[int, list[ua.NodeId]]]) -> None:
+        self._nodes: dict[ua.NodeId, NodeData] = {}
+        self._packed: dict[ua.NodeId, tuple[memoryview, list[ua.NodeId]]] = {}
+        begin = 0
+        for size, node_ids in heaps:
+            heap = packed[begin : begin + size], node_ids
+            self._packed.update(dict.fromkeys(node_ids, heap))
+            begin += size
+
+    def __getitem__(self, key: ua.NodeId) -> NodeData:
+        node = self._nodes.get(key)
+        if node is None:
+            self._unpack(key)
+            node = self._nodes[key]
+        return node
+
+    def __setitem__(self, key: ua.NodeId, node: NodeData) -> None:
+        self._packed.pop(key, None)
+        self._nodes[key] = node
+
+    def __delitem__(self, key: ua.NodeId) -> None:
+        if self._packed.pop(key, None) is None:
+            del self._nodes[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._nodes or key in self._packed
+
+    def __iter__(self) -> Iterator[ua.NodeId]:
+        yield from tuple(self._nodes)
+        yield from tuple(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._nodes) + len(self._packed)
+
+    def _unpack(self, key: ua.NodeId) -> None:
+        heap, node_ids = self._packed[key]
+        for node_id, node in zip(node_ids, pickle.loads(heap), strict=True):
+            if self._packed.pop(node_id, None) is not None:
+                self._nodes[node_id] = node
+
+
+def _packed(nodes: Nodes) -> tuple[list[tuple[int, list[ua.NodeId]]], bytes]:
+    """The heaps' sizes and nodes, and the heaps. Nodes that belong together have numbers that follow each other."""
+    _share(nodes)
+    order = sorted(nodes, key=lambda n: (n.NamespaceIndex, isinstance(n.Identifier, str), n.Identifier))
+    heaps: list[tuple[int, list[ua.NodeId]]] = []
+    stream = io.BytesIO()
+    for first in range(0, len(order), HEAP):
+        node_ids, begin = order[first : first + HEAP], stream.tell()
+        heap = [nodes[node_id] for node_id in node_ids]
+        calls = [node.call for node in heap]
+        for node in heap:
+            node.call = None
+        _Pickler(stream, _PICKLE).dump(heap)
+        for node, call in zip(heap, calls, strict=True):
+            node.call = call
+        heaps.append((stream.tell() - begin, node_ids))
+    return heaps, stream.getvalue()
 
 
 def _share(nodes: Nodes) -> None:
@@ -133,6 +194,10 @@ def generated_class(node_id: ua.NodeId) -> type:
     """The class of a data type that was registered before."""
     found = ua.uatypes.extension_objects_by_datatype.get(node_id)
     return found if found is not None else ua.uatypes.enums_by_datatype[node_id]
+
+
+def _digest(content: bytes | memoryview) -> bytes:
+    return hashlib.sha256(content).digest()
 
 
 def _path(folder: Path) -> Path:

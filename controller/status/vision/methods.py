@@ -29,12 +29,12 @@ from controller.status.security.caller import caller_name
 from controller.status.vision import structures
 from controller.status.vision.calls import Error, Refused, Work, link, text
 from controller.status.vision.machine import ALLOWED, State
+from controller.status.vision.reading import Reading
 from controller.status.vision.recipes import RecipeFolder
 from controller.status.vision.results import Results, Wanted
 from controller.status.vision.system import AUTOMATIC, RECIPES, RESULTS, VISION, VisionSystem, station_node
 from statemachines.vocabulary import Hold
 
-LONGEST_WAIT_S = 5.0
 MOST_LISTED = 1000
 Outputs = Sequence[Any]
 
@@ -45,6 +45,7 @@ class VisionMethods:
     def __init__(self, system: VisionSystem, desk: CommandDesk, recipes: RecipeFolder, results: Results | None) -> None:
         self._system, self._desk = system, desk
         self._recipes, self._results = recipes, results
+        self._reading = Reading()
         self._handle = 0
 
     def link(self, server: Server) -> None:
@@ -104,14 +105,16 @@ class VisionMethods:
         name = self._job("StartSingleJob", part, recipe, product, parameters)
         if name is None:
             return [structures.job_id(""), Error.UNKNOWN]
-        return await self._start("StartSingleJob", meas, lambda id: StartJob(id, name, caller_name()))
+        measured = text(meas.Id)
+        return await self._start("StartSingleJob", lambda id: StartJob(id, name, caller_name(), measured))
 
     async def start_continuous(self, meas: Any, part: Any, recipe: Any, product: Any, parameters: list[Any]) -> Outputs:
         """Part after part until Stop or Abort."""
         name = self._job("StartContinuous", part, recipe, product, parameters)
         if name is None:
             return [structures.job_id(""), Error.UNKNOWN]
-        return await self._start("StartContinuous", meas, lambda id: StartSeries(id, name, caller_name()))
+        measured = text(meas.Id)
+        return await self._start("StartContinuous", lambda id: StartSeries(id, name, caller_name(), measured))
 
     async def stop(self, cause: int, description: Any) -> Outputs:
         """No further job; the running one ends as it would."""
@@ -133,7 +136,7 @@ class VisionMethods:
         self, external: Any, product: Any, prepared: Any, most: int, first: int, timeout: int
     ) -> Outputs:
         """The recipes that fit, by name."""
-        entries = await _within(timeout, self._recipes.entries)
+        entries = await self._reading.within(timeout, lambda _: self._recipes.entries())
         names = {text(external.Id), text(product.Id)} - {""}
         in_force = self._in_force()
         found = [
@@ -227,21 +230,22 @@ class VisionMethods:
         self, state: int, meas: Any, part: Any, external: Any, internal: Any, _external_configuration: Any,
         configuration: Any, product: Any, job: Any, most: int, first: int, timeout: int,
     ) -> Outputs:  # fmt: skip
-        """Results that fit, newest first. MeasId is not kept in the journal and not looked at."""
-        del meas
+        """Results that fit, newest first."""
         recipe = text(external.Id) or text(internal.Id) or text(product.Id)
-        wanted = Wanted(text(job.Id), text(part.Id), recipe, text(configuration.Id))
+        wanted = Wanted(text(job.Id), text(part.Id), recipe, text(configuration.Id), text(meas.Id))
         results = self._results
         if results is None:
             return [True, 0, 0, [], Error.UNREADABLE]
         count = min(most, MOST_LISTED) if most > 0 else MOST_LISTED
 
-        def read() -> list[PartEnded]:
-            fitting = (r for r in results.newest(wanted) if state in (0, structures.result_state(r.reason, r.verdict)))
+        def read(until: float) -> list[PartEnded]:
+            fitting = (
+                r for r in results.newest(wanted, until) if state in (0, structures.result_state(r.reason, r.verdict))
+            )
             return list(islice(fitting, first, first + count + 1))
 
         try:
-            found = await _within(timeout, read)
+            found = await self._reading.within(timeout, read)
         except RecordError as error:
             logger.error("results cannot be read", why=str(error))
             return [True, 0, 0, [], Error.UNREADABLE]
@@ -272,13 +276,11 @@ class VisionMethods:
             return None
         return text(part.Id)
 
-    async def _start(self, method: str, meas: Any, command: Callable[[int], StatusCommand]) -> Outputs:
-        name = text(meas.Id)
+    async def _start(self, method: str, command: Callable[[int], StatusCommand]) -> Outputs:
         self._system.granted(method)
         result = await self._desk.request(command)
         if not result.ok:
             return [structures.job_id(""), _refused(method, result.why)]
-        self._system.name_job(result.key, name)
         return [structures.job_id(result.key), Error.OK]
 
     async def _stop(self, method: str, abort: bool, why: str) -> Outputs:
@@ -309,7 +311,7 @@ class VisionMethods:
         if results is None:
             return None, Error.UNREADABLE
         try:
-            found = await _within(timeout, lambda: results.by_id(key))
+            found = await self._reading.within(timeout, lambda _: results.by_id(key))
         except RecordError as error:
             logger.error("result cannot be read", key=key, why=str(error))
             return None, Error.UNREADABLE
@@ -327,7 +329,7 @@ def _why(cause: int, description: Any) -> str:
 
 
 def _with_file(result: PartEnded) -> dict[str, Any]:
-    return {"HasTransferableDataOnFile": False, **structures.result_fields(result, "")}
+    return {"HasTransferableDataOnFile": False, **structures.result_fields(result)}
 
 
 def _or_empty(name: str, value: Any) -> Any:
@@ -349,12 +351,3 @@ def _or_empty(name: str, value: Any) -> Any:
 def _page(found: list[Any], most: int, first: int) -> tuple[list[Any], bool]:
     count = most if most > 0 else MOST_LISTED
     return found[first : first + count], first + count >= len(found)
-
-
-async def _within(timeout_ms: int, read: Callable[[], Any]) -> Any:
-    limit_s = min(timeout_ms / 1000, LONGEST_WAIT_S) if timeout_ms > 0 else LONGEST_WAIT_S
-    try:
-        async with asyncio.timeout(limit_s):
-            return await asyncio.to_thread(read)
-    except TimeoutError as error:
-        raise Refused(StatusCodes.BadTimeout) from error

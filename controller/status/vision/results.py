@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 from controller.drivers.record.query import JournalReader, PartFilter
 from controller.status.messages import PartEnded
+from controller.status.vision import structures
 from controller.status.vision.recipes import RecipeFolder
 
 MOST_SCANNED = 5_000
@@ -18,13 +20,13 @@ MOST_SCANNED = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which results; "" or None asks for nothing in particular. state: a number of ResultState."""
+    """Which results; "" asks for nothing in particular."""
 
     key: str = ""
     part_id: str = ""
     product: str = ""
     recipe_hash: str = ""
-    state: int | None = None
+    meas_id: str = ""
 
 
 class Results:
@@ -41,12 +43,14 @@ class Results:
             found = [part for part in reader.details(key, 2) if part["verdict"] is not None]
         return _result(found[0], self._products()) if found else None
 
-    def newest(self, wanted: Wanted) -> Iterator[PartEnded]:
-        """Results that match, newest first."""
+    def newest(self, wanted: Wanted, until: float) -> Iterator[PartEnded]:
+        """Results that match, newest first. Raises TimeoutError at this monotonic time."""
         products = self._products()
         asked = PartFilter(part_id=wanted.part_id or None, limit=MOST_SCANNED)
         with JournalReader(self._journal) as reader:
             for part in reader.parts(asked):
+                if time.monotonic() >= until:
+                    raise TimeoutError
                 if part["verdict"] is None:
                     continue
                 result = _result(part, products)
@@ -61,6 +65,7 @@ def _fits(result: PartEnded, wanted: Wanted) -> bool:
     return (
         wanted.key in ("", result.key)
         and wanted.product in ("", result.product)
+        and wanted.meas_id in ("", structures.meas_name(result))
         and (not wanted.recipe_hash or result.recipe_hash.startswith(wanted.recipe_hash))
     )
 
@@ -93,4 +98,5 @@ def _result(part: dict[str, Any], products: dict[int, str]) -> PartEnded:
         capture_us=max(captured - seen, 0),
         processing_us=max(inferred - captured, 0) if inferred else 0,
         told_ns=0,
+        meas_id=part["meas_id"] or "",
     )

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.latency import LONGEST_US, LatencyBook, StageLatency
+from controller.latency import LONGEST_US, LatencyBook
+from controller.stage_latency import StageLatency
 
 
 def nearest_rank(values: list[int], permille: int) -> int:

@@ -67,7 +67,10 @@ REASONS: dict[str, tuple[StationSnapshot | None, StationSnapshot]] = {
     "PlcOffline": (snapshot(online=False), snapshot()),
     "ModeLowered": (snapshot(reports=[report("mode lowered")]), snapshot()),
     "ModeCeiling": (snapshot(reports=[report("mode ceiling")]), snapshot()),
+    "Held": (snapshot(hold=2), snapshot()),
     "Camera": (snapshot(reports=[report("camera:top")]), snapshot()),
+    "ImageDrift": (snapshot(reports=[report("image:top")]), snapshot()),
+    "Calibration": (snapshot(reports=[report("calibration:top")]), snapshot()),
     "Undecided": (snapshot(last_parts=[part(n, "NO_DECISION") for n in range(10)]), snapshot()),
     "MissedTriggers": (snapshot(missed=1), snapshot(missed=1)),
     "Overruns": (snapshot(overruns=1), snapshot(overruns=1)),
@@ -132,6 +135,19 @@ def test_while_nothing_is_known_nothing_is_cleared() -> None:
     watch.look(snapshot(failsafe=True, fault_why="hung"), 0.0)
     watch.look(None, 1.0)
     assert [(alarm.id, act) for alarm, act, _ in watch.look(None, 5.0)] == [("FeedLost", Act.RAISE)]
+
+
+def test_a_station_that_starts_is_not_told_as_one_that_lost_its_plc() -> None:
+    watch = Watch()
+    for second in range(20):
+        assert watch.look(snapshot(state="starting", online=False), float(second)) == []
+
+
+@pytest.mark.parametrize("hold", [1, 2])
+def test_both_ways_out_of_inspection_are_told(hold: int) -> None:
+    ((alarm, act, why),) = Watch().look(snapshot(hold=hold), 0.0)
+    assert (alarm.id, act) == ("Held", Act.RAISE)
+    assert why
 
 
 def test_each_alarm_is_rationalised() -> None:
