@@ -11,7 +11,7 @@ RIGS ?= opcua-sequence
 PARTS ?= 100000
 PROTOCOLS ?= opcua
 
-.PHONY: demo test check bench hil soak cameras hostile real train-bars model node-client docs clean
+.PHONY: demo test check bench hil soak cameras hostile real train-bars model node-client tlsimu docs clean
 
 demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status server
 	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
@@ -55,6 +55,11 @@ model: $(TRAIN)  ## train the demo model anew
 
 node-client:  ## the independent OPC UA client that a test uses where it is installed (needs Node)
 	cd tests/integration/node && npm install --no-audit --no-fund
+
+tlsimu: $(DEV)  ## EMVA's own simulated GenTL cameras from an older genicam wheel: a second opinion for the camera contract
+	$(PY) -m pip download --quiet --no-deps --only-binary=:all: --platform manylinux2014_x86_64 --python-version 3.11 \
+	  --dest build/tlsimu genicam==1.5.0
+	cd build/tlsimu && $(abspath $(PY)) -m zipfile -e genicam-1.5.0-*.whl . && mv */purelib/genicam/TLSimu.cti */purelib/genicam/libVirtualFG.so .
 
 docs: $(DEV)  ## generated pages
 	$(PY) -m statemachines.diagrams > docs/state-machines.md

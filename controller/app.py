@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import assert_never
@@ -15,8 +16,16 @@ from typing import assert_never
 from loguru import logger
 
 from controller.clock import SystemClock
-from controller.config import CameraConfig, FolderCameraConfig, GenicamCameraConfig, SimCameraConfig, StationConfig
+from controller.config import (
+    CameraConfig,
+    FolderCameraConfig,
+    GenicamCameraConfig,
+    OpenCvCameraConfig,
+    SimCameraConfig,
+    StationConfig,
+)
 from controller.drivers.camera.folder import FolderCamera
+from controller.drivers.camera.opencv import OpenCvCamera, OpenCvSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
 from controller.drivers.record.latch import FileLatch
@@ -36,6 +45,7 @@ from controller.sim.camera import SimCamera
 from controller.snapshots import SnapshotDuty
 from controller.status.feed import StatusFeed
 from controller.status.messages import StatusCommand
+from controller.view_watch import ViewWatch
 from controller.watchdog import HangGuard, LoopProbe, SystemdNotifier
 from models.lane import InferenceLane
 from statemachines import health
@@ -148,6 +158,7 @@ class StationProcess:
         inference = config.inference
         watch = LaneWatch(runtime, self._lane, inference.hard_limit_ms * MS, inference.grace_ms * MS)
         tasks.create_task(watch.run())
+        tasks.create_task(ViewWatch(runtime, partial(datetime.now, UTC)).run())
         tasks.create_task(self._probe.run())
         feed = self._feed
         if feed is not None:
@@ -301,10 +312,26 @@ def open_camera(config: CameraConfig) -> Camera:
             )
         case GenicamCameraConfig():
             return _genicam(config)
+        case OpenCvCameraConfig():
+            return _opencv(config)
         case SimCameraConfig():
             return SimCamera(config.belt, config.exposure_us, name=config.name)
         case _:
             assert_never(config)
+
+
+def _opencv(config: OpenCvCameraConfig) -> Camera:
+    source = config.device if config.device is not None else config.url or str(config.file)
+    return OpenCvCamera(
+        OpenCvSettings(
+            name=config.name,
+            source=source,
+            live=config.file is None,
+            latency_ns=round(config.latency_ms * MS),
+            size=config.size,
+            colour=config.colour,
+        )
+    )
 
 
 def _genicam(config: GenicamCameraConfig) -> Camera:

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from controller.config import ConfigErrors, RecipeConfig, StationConfig, load_recipe, load_station
+from controller.config import ConfigErrors, RecipeConfig, StationConfig, ViewSection, load_recipe, load_station
 from controller.config_views import camera_problems
 from controller.errors import ConfigError
 from controller.exit_codes import CONFIG_ERROR
@@ -20,6 +20,7 @@ from controller.plc_links import plc_addresses
 from controller.status.security.users import UsersFile
 from models.catalogue import Catalogue, load_catalogue
 from models.errors import ModelRejected
+from models.optics import bands, calibration
 from models.package import open_package
 
 
@@ -138,6 +139,7 @@ def _check_recipe(config: StationConfig, recipe: RecipeConfig, file: Path) -> It
     for index, key, value, cure in camera_problems(recipe.views, cameras, config.join_windows_ms):
         yield Problem(str(file), f"views.{index}.{key}", str(value), cure)
     for view in recipe.views:
+        yield from _check_view_files(view, file.parent)
         for reference in (view.model, *view.also_models):
             yield from _check_model(config, reference, catalogues.get(view.catalogue))
 
@@ -156,6 +158,16 @@ def _check_model(config: StationConfig, reference: str, catalogue: Catalogue | N
             catalogue.check_classes(package.manifest.defect_classes, str(package.folder / "manifest.json"))
     except ModelRejected as error:
         yield _rejected(error)
+
+
+def _check_view_files(view: ViewSection, folder: Path) -> Iterator[Problem]:
+    """Calibration and image bands, where the view names them."""
+    for name, load in ((view.calibration, calibration.load), (view.image.bands, bands.load)):
+        try:
+            if name is not None:
+                load(folder / name)
+        except ModelRejected as error:
+            yield _rejected(error)
 
 
 def _rejected(error: ModelRejected) -> Problem:

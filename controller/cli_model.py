@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from controller import cli_validate
 from controller.config import ConfigErrors, load_station
 from controller.errors import ConfigError
 from models.errors import ModelError, ModelRejected
@@ -28,6 +29,7 @@ _EXAMPLES = """examples:
   linegate model list packages
   linegate model diff packages/tile/1.0.0 packages/tile/1.1.0
   linegate model benchmark packages/tile/1.0.0
+  linegate model validate tiles/ --catalogue catalogue.toml --predictions answers.csv --out report
   linegate model promote tile@1.1.0 --product tile --station station.toml
   linegate model rollback --product tile --station station.toml
 exit codes: 0 done, 1 refused (a gate, a signature, a golden image), 2 it makes no sense or a file is wrong
@@ -69,6 +71,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     benchmark.add_argument("package", type=Path)
     benchmark.add_argument("--runs", type=int, default=200)
     benchmark.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures and the choice there")
+    cli_validate.add_verb(verbs)
     promote = verb("promote", "let a recipe run this version from its next selection on", _promote)
     promote.add_argument("model", metavar="NAME@VERSION")
     rollback = verb("rollback", "take the last promotion of a recipe back", _rollback)

@@ -94,7 +94,32 @@ class GenicamCameraConfig(Located):
         return value
 
 
-CameraConfig = FolderCameraConfig | SimCameraConfig | GenicamCameraConfig
+class OpenCvCameraConfig(Located):
+    """[[cameras]] kind = "opencv": a USB camera by number, a network camera by address, or a video file.
+
+    latency_ms: from the start of an exposure until its frame is here, at most; only frames that came so long after the
+    trigger are taken.
+    """
+
+    kind: Literal["opencv"]
+    name: Name
+    device: Annotated[int, Field(ge=0, le=63)] | None = None
+    url: Annotated[str, Field(pattern=r"^(rtsp|rtsps|http|https)://")] | None = None
+    file: Path | None = None
+    latency_ms: Annotated[float, Field(ge=0, le=5000, allow_inf_nan=False)] = 100.0
+    size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
+    colour: Literal["grey", "rgb"] = "grey"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(source is not None for source in (self.device, self.url, self.file)) != 1:
+            raise ValueError("needs one of device (USB camera), url (network camera), file (video)")
+        if self.size is not None and self.device is None:
+            raise ValueError("size is asked of a USB camera only: remove it")
+        return self
+
+
+CameraConfig = FolderCameraConfig | SimCameraConfig | GenicamCameraConfig | OpenCvCameraConfig
 
 
 class InferenceSection(Strict):
@@ -197,12 +222,17 @@ class StationConfig(Strict):
 # --- recipe.toml ----------------------------------------------------------------------------------------------
 
 
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.json$", max_length=100)]
+"""A file beside the recipe."""
+
+
 class ImageSection(Strict):
     """[views.image]: what a usable frame looks like; outside of it a part is NO_DECISION, image quality."""
 
     darkest: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] = 0.0
     brightest: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] = 255.0
     flattest: Annotated[float, Field(ge=0, le=128, allow_inf_nan=False)] = 0.0
+    bands: FileName | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -217,7 +247,8 @@ class ViewSection(ViewDuty):
     name: Name
     camera: Name
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*@[0-9][A-Za-z0-9_.-]*$")]
-    mm_per_px: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+    mm_per_px: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = None
+    calibration: FileName | None = None
     frame_px: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
     roi: tuple[int, int, int, int] | None = None
     image: ImageSection = ImageSection()
@@ -228,6 +259,14 @@ class ViewSection(ViewDuty):
         if value is not None and (min(value[:2]) < 0 or min(value[2:]) < 8):
             raise ValueError("is x, y, width, height in pixels; x and y from 0, width and height from 8")
         return value
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> Self:
+        if (self.mm_per_px is None) == (self.calibration is None):
+            raise ValueError("needs either mm_per_px or calibration (a file made by linegate camera calibrate)")
+        if self.calibration is not None and self.frame_px is not None:
+            raise ValueError("frame_px stands in the calibration: remove it here")
+        return self
 
 
 class RecipeConfig(Strict):
@@ -281,14 +320,16 @@ def recipe_hash(
     package_hashes: list[str],
     divert_lane: bool,
     join_windows_ms: dict[str, float],
+    file_hashes: list[str],
 ) -> str:
-    """SHA-256 over everything that can change a verdict or what is done with it."""
+    """SHA-256 over everything that can change a verdict or what is done with it. file_hashes: of what views name."""
     content = {
         "recipe": recipe.model_dump(mode="json", by_alias=True),
         "catalogue": catalogue_hash,
         "packages": package_hashes,
         "divert_lane": divert_lane,
         "join_windows_ms": {view.camera: join_windows_ms.get(view.camera) for view in recipe.views},
+        "files": file_hashes,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

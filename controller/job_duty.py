@@ -45,7 +45,7 @@ class JobDuty:
         self._runtime, self._session_id = runtime, session_id
         self._replay = ReplayCameras(images)
         self._number = 0
-        self._series_part_id = ""
+        self._series_part_id = self._series_meas_id = ""
         self._series_who = ""
         self._news = asyncio.Event()
         self._wishes: asyncio.Queue[tuple[StatusFeed, Simulate]] = asyncio.Queue(16)
@@ -87,7 +87,7 @@ class JobDuty:
         if because is not None:
             feed.answer(command.id, False, because)
             return
-        key = self._request(command.part_id, command.who)
+        key = self._request(command.part_id, command.who, command.meas_id)
         feed.answer(command.id, True, "the job runs", str(key))
 
     def _start_series(self, feed: StatusFeed, command: StartSeries) -> None:
@@ -96,8 +96,9 @@ class JobDuty:
             feed.answer(command.id, False, because)
             return
         self._series_part_id, self._series_who = command.part_id, command.who
+        self._series_meas_id = command.meas_id
         self._runtime.post(JobSeriesRequested(self._runtime.now(), command.who))
-        key = self._request(command.part_id, command.who)
+        key = self._request(command.part_id, command.who, command.meas_id)
         feed.answer(command.id, True, "jobs run one after the other", str(key))
         self._news.set()
 
@@ -112,11 +113,11 @@ class JobDuty:
         self._runtime.post(HoldRequested(self._runtime.now(), Hold(command.hold), command.who, command.why))
         feed.answer(command.id, True, f"from the next part on: {Hold(command.hold).name}")
 
-    def _request(self, part_id: str, who: str) -> PartKey:
+    def _request(self, part_id: str, who: str, meas_id: str) -> PartKey:
         self._number += 1
         source = REPLAY if self.simulating else OPCUA
         key = PartKey(self._session_id(), source, self._number)
-        self._runtime.post(JobRequested(self._runtime.now(), key, part_id, who))
+        self._runtime.post(JobRequested(self._runtime.now(), key, part_id, who, meas_id))
         return key
 
     async def _keep_going(self) -> None:
@@ -128,7 +129,7 @@ class JobDuty:
                 # Whoever stopped the series meanwhile, or the job that is not done yet, is heard first.
                 station = self._runtime.station
                 if station.jobs.series and station.no_job_because is None:
-                    self._request(self._series_part_id, self._series_who)
+                    self._request(self._series_part_id, self._series_who, self._series_meas_id)
 
     async def _simulate(self) -> None:
         while True:
@@ -140,7 +141,8 @@ class JobDuty:
                 continue
             recipe = self._runtime.station.recipe
             try:
-                views = recipe.views if recipe is not None else ()
+                # A redundant view is seldom judged, so there may be no image of it, and nothing that needs one.
+                views = () if recipe is None else tuple(v for v in recipe.views if not recipe.rule(v).stands_in_for)
                 self._runtime.replay = await self._replay.open(views, Ns(self._runtime.now() + OPEN_LIMIT_NS))
             except (ConfigError, DeviceError) as error:
                 feed.answer(command.id, False, f"there are no kept images to simulate with: {error}")

@@ -25,7 +25,7 @@ class PartNews:
         self._wall_ns = wall_ns
         self._runtime: Runtime | None = None
         self._feed: StatusFeed | None = None
-        self._open: OrderedDict[PartKey, tuple[int, str, str]] = OrderedDict()
+        self._open: OrderedDict[PartKey, tuple[int, str, str, str]] = OrderedDict()
 
     def connect(self, runtime: Runtime, feed: StatusFeed) -> None:
         """From now on there is somebody to tell."""
@@ -38,7 +38,7 @@ class PartNews:
         wall_ns = self._wall_ns() - (self._runtime.now() - fact.triggered_at)
         recipe = self._runtime.station.recipe
         product = recipe.product if recipe and recipe.hash == fact.recipe_hash else ""
-        self._open[fact.part] = (wall_ns, product, fact.recipe_hash)
+        self._open[fact.part] = (wall_ns, product, fact.recipe_hash, fact.meas_id)
         if len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)
         self._feed.tell(PartBegan(str(fact.part), str(fact.part_id), wall_ns, self._runtime.station.jobs.series))
@@ -53,7 +53,8 @@ class PartNews:
         if self._feed is None or self._runtime is None:
             return
         now, ended_wall_ns = self._runtime.now(), self._wall_ns()
-        began_wall_ns, product, recipe_hash = self._open.pop(outcome.part, (ended_wall_ns, "", ""))
+        known = self._open.pop(outcome.part, (ended_wall_ns, "", "", ""))
+        began_wall_ns, product, recipe_hash, meas_id = known
         self._feed.tell(
             PartEnded(
                 key=str(outcome.part),
@@ -74,6 +75,7 @@ class PartNews:
                 capture_us=duration.capture // 1000,
                 processing_us=duration.inference // 1000,
                 told_ns=now,
+                meas_id=meas_id,
             )
         )
 

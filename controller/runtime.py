@@ -249,7 +249,13 @@ class Runtime:
     async def _capture(self, command: Capture) -> None:
         view = self._loaded(command.part).views[command.view]
         rule = self.station.cycles[command.part].recipe.rule(command.view)
-        replay = self.replay[command.view] if command.part.source == REPLAY else None
+        replay = self.replay.get(command.view)
+        if command.part.source != REPLAY:
+            replay = None
+        elif replay is None:
+            why = f"{command.view}: there are no kept images to simulate with"
+            self.post(Failed(command.part, command.view, self.now(), Reason.CAMERA, why))
+            return
         await self._captures.perform(command, rule, view.camera, replay)
         cycle = self.station.cycles.get(command.part)
         if self._listeners is not None and cycle is not None and cycle.stage is Stage.INFERRING:

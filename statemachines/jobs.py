@@ -78,6 +78,7 @@ def begin(event: JobRequested, recipe: RecipeFacts) -> tuple[Cycle, tuple[Comman
         recipe_hash=recipe.hash,
         plc_epoch=0,
         encoder_pos=0,
+        meas_id=event.meas_id,
     )
     cycle, commands = part_cycle.begin(cycle)
     return cycle, (record, *commands)

@@ -81,6 +81,8 @@ PLC = "plc"
 RECIPE_LOADING, RECIPE_LOADED, RECIPE_REFUSED = 0, 1, 2
 MODE_LOWERED = "mode lowered"
 """Source of the report that a person lowered the mode."""
+VIEW = "view:"
+"""Begin of the source of reports on a view that was done without."""
 
 
 NO_RECIPE = RecipeFacts(
@@ -629,7 +631,7 @@ def _watch_views(station: Station, cycle: Cycle) -> Step:
     station, told = replace(station, views=watch), list[Command]()
     at = max(cycle.handed_at, cycle.captured_at, cycle.inferred_at)
     for view, (state, why) in news.items():
-        station, more = _health_reported(station, HealthReported(at, f"view:{view}", state, why))
+        station, more = _health_reported(station, HealthReported(at, f"{VIEW}{view}", state, why))
         told += more
     return station, tuple(told)
 
@@ -819,9 +821,11 @@ def _recipe_loaded(station: Station, event: RecipeLoaded) -> Step:
     latch = station.latch
     if latch.code is FaultCode.MODEL_UNUSABLE:
         latch = health.clear_cause(latch)
-    reports = {source: report for source, report in station.reports.items() if source != "recipe"}
+    # What was said of views was said of those of the recipe before.
+    kept = (source for source in station.reports if source != "recipe" and not source.startswith(VIEW))
+    reports = {source: station.reports[source] for source in kept}
     station = _recipe_answered(station, event.request_seq, RECIPE_LOADED)
-    station = replace(station, recipe=event.recipe, line=current, latch=latch, reports=reports)
+    station = replace(station, recipe=event.recipe, line=current, latch=latch, reports=reports, views=ViewWatch())
     detail = {"loaded": event.recipe.product, "id": event.recipe.id, "hash": event.recipe.hash}
     return station, (RecordEvent(event.at, "recipe", "", detail),)
 

@@ -446,12 +446,16 @@ class HealthReported:
 
 @dataclass(frozen=True, slots=True)
 class JobRequested:
-    """Somebody other than the PLC wants one part inspected now. The key's source says who is asking."""
+    """Somebody other than the PLC wants one part inspected now. The key's source says who is asking.
+
+    meas_id: what the client calls its measurement.
+    """
 
     at: Ns
     part: PartKey
     part_id: PartId
     who: str
+    meas_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -546,6 +550,7 @@ class RecordTrigger:
     recipe_hash: str
     plc_epoch: int
     encoder_pos: int
+    meas_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

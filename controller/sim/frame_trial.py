@@ -111,7 +111,7 @@ def judge(parts: Sequence[PartTally], settings: BarrierSettings, views: ViewSet)
         if _undecidable(drawn, views):
             spoilt += 1
             trusted += decided
-            wrong_reason += not decided and part.reason not in EXPECTED
+            wrong_reason += part.answers > 0 and not decided and part.reason not in EXPECTED
         elif not decided and not _unplugged(settings, part.part_id):
             lost[Reason(part.reason).name if part.answers else "NOT ANSWERED"] += 1
     return Judged(len(parts), spoilt, trusted, wrong_reason, dict(lost), dict(faults), _replugs(parts, settings))

@@ -13,6 +13,7 @@ from enum import Enum
 
 from controller.status.access import METHODS as ACCESS
 from controller.status.messages import STAGES, PartSummary, StageLatency, StationSnapshot
+from controller.status.packml import pack_state, unit_mode
 
 NAMESPACE = "urn:linegate:status"
 NAMESPACE_INDEX = 2
@@ -142,6 +143,27 @@ _COUNTERS = (
     StatusNode("Counters.JournalDropped", Kind.INT64, lambda s: s.journal_dropped, "journal rows that were lost"),
 )
 
+_PACKML = (
+    StatusNode(
+        "PackTags.StateCurrent",
+        Kind.INT32,
+        lambda s: int(pack_state(s)),
+        "PackML: 2 stopped (halted, preoperational), 4 idle (may take a job), 5 suspended (in session, not ready), "
+        "6 execute, 9 aborted (failsafe), 15 resetting (recipe being loaded); 0 while the feed is lost",
+        lost=0,
+    ),
+    StatusNode(
+        "PackTags.UnitModeCurrent",
+        Kind.INT32,
+        lambda s: int(unit_mode(s)),
+        "PackML: 1 produce, 2 maintenance (held by a person, failsafe), 3 manual (a client's job); "
+        "0 while the feed is lost",
+        lost=0,
+    ),
+    StatusNode("PackTags.ProdProcessedCount", Kind.INT64, lambda s: s.answered, "PackML: as Counters.Answered"),
+    StatusNode("PackTags.ProdDefectiveCount", Kind.INT64, lambda s: s.ng, "PackML: as Counters.Ng"),
+)
+
 _SCORES = (
     StatusNode(
         "Scores.Newest",
@@ -212,7 +234,7 @@ def _part_nodes() -> Iterator[StatusNode]:
             )
 
 
-NODES: tuple[StatusNode, ...] = (*_STATION, *_COUNTERS, *_SCORES, *_latency_nodes(), *_part_nodes())
+NODES: tuple[StatusNode, ...] = (*_STATION, *_COUNTERS, *_PACKML, *_SCORES, *_latency_nodes(), *_part_nodes())
 
 _WHO = ("who", Kind.STRING, "on whose behalf; empty: the one who is logged in, who is journalled in any case")
 
@@ -258,6 +280,10 @@ def page() -> str:
         *(f"| {node.name} | {node.kind.value} | {node.description} |" for node in shown),
         "",
         f"`LastParts[0]` is the newest part; `LastParts[1]` to `LastParts[{PARTS - 1}]` have the same nodes.",
+        "",
+        "The same as a PackML unit (OPC 30050, `PackMLBaseObjectType`) stands below `PackMLObjects`, with the node ids "
+        "`ns=2;s=PackML.…`: nested state machines, unit mode, speed, counts. The type's own methods are there and "
+        "nobody may call them: wishes have the methods below.",
         "",
         "## Methods of the object `Station`",
         "",

@@ -162,6 +162,7 @@ class PartEnded(Message, frozen=True, kw_only=True):
     capture_us: int
     processing_us: int
     told_ns: int
+    meas_id: str = ""
 
 
 class CommandResult(Message, frozen=True):
@@ -212,19 +213,21 @@ class ChangeRecipe(Message, frozen=True):
 
 
 class StartJob(Message, frozen=True):
-    """A client wants one part inspected now."""
+    """A client wants one part inspected now. meas_id: what it calls its measurement."""
 
     id: int
     part_id: str
     who: str
+    meas_id: str = ""
 
 
 class StartSeries(Message, frozen=True):
-    """A client wants one job after the other until they are stopped."""
+    """A client wants one job after the other until they are stopped. meas_id: what it calls them all."""
 
     id: int
     part_id: str
     who: str
+    meas_id: str = ""
 
 
 class StopJobs(Message, frozen=True):
@@ -266,7 +269,7 @@ StatusCommand = SetMode | ResetFailsafe | ChangeRecipe | StartJob | StartSeries 
 
 PROTOCOL = Protocol(
     name="linegate.status",
-    version=3,
+    version=4,
     to_parent=(
         Serving,
         Alive,

@@ -17,6 +17,7 @@ from controller.status.vision import cache
 from controller.status.vision.machinery import Machine, build_machine
 from controller.status.vision.methods import VisionMethods
 from controller.status.vision.nodesets import import_nodesets, register_namespaces
+from controller.status.vision.packml import PackMl, build_packml
 from controller.status.vision.recipes import RecipeFolder
 from controller.status.vision.results import Results
 from controller.status.vision.system import VisionSystem, build_objects
@@ -35,6 +36,7 @@ class StationServer:
         self._nodes = StatusNodes(server)
         self._vision = VisionSystem(server)
         self._machine = Machine(server, settings.station)
+        self._packml = PackMl(server, settings.station)
         recipes, journal = RecipeFolder(settings.recipes), settings.journal
         results = Results(journal, recipes) if journal is not None else None
         self._methods = VisionMethods(self._vision, desk, recipes, results)
@@ -57,6 +59,7 @@ class StationServer:
         await self._desk.build(self._nodes.station)
         await self._vision.build()
         await self._machine.build()
+        await self._packml.build()
         self._methods.link(self.server)
         await self.history.attach(self.server)
         await self.server.start()
@@ -74,6 +77,7 @@ class StationServer:
         """The station's latest news."""
         await self._vision.show(snapshot)
         await self._machine.show(self._vision.state, snapshot)
+        await self._packml.show(snapshot)
         await self._nodes.show(snapshot)
         self.history.sample(snapshot, time.time())
         await self._look(snapshot)
@@ -83,6 +87,7 @@ class StationServer:
         await self._nodes.lose_feed()
         await self._vision.lose_feed()
         await self._machine.show(None, None)
+        await self._packml.show(None)
         await self._look(None)
 
     async def close(self) -> None:
@@ -107,6 +112,7 @@ async def prepared_server(settings: StatusSettings, note: Callable[[Noted], obje
         imported = await import_nodesets(server)
         await build_objects(server)
         await build_machine(server)
+        await build_packml(server)
         if settings.cache is not None:
             cache.save(settings.cache, server, imported)
     return server

@@ -31,6 +31,14 @@ def viky() -> Path:
     return Path(found.origin).parent / "viky.cti"
 
 
+def tlsimu() -> Path:
+    """EMVA's simulated cameras, once shipped with the package genicam; skips the test where they were not fetched."""
+    producer = Path(__file__).parents[2] / "build" / "tlsimu" / "TLSimu.cti"
+    if not producer.is_file():
+        pytest.skip("no TLSimu.cti: make tlsimu fetches it")
+    return producer
+
+
 @functools.cache
 def built_producer() -> str:
     """Our producer, compiled; skips the test where there is no C compiler."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -15,10 +15,12 @@ import pytest
 from controller.drivers.camera.folder import FolderCamera
 from controller.drivers.camera.genicam import GenicamCamera
 from controller.drivers.camera.genicam_messages import Acquisition, GenicamSettings
+from controller.drivers.camera.opencv import OpenCvCamera, OpenCvSettings
 from controller.errors import DeviceTimeout, DeviceUnavailable
 from controller.ports import Camera
 from statemachines.vocabulary import MS, Ns, PartKey
-from tests.contract.gentl import WINDOW_MS, GenTLRig, PartByPart, viky
+from tests.contract.gentl import WINDOW_MS, GenTLRig, PartByPart, tlsimu, viky
+from tests.contract.motion_jpeg import MotionJpegServer, StreamedCamera
 
 
 def _folder_camera(folder: Path) -> Camera:
@@ -29,12 +31,40 @@ def _folder_camera(folder: Path) -> Camera:
     return FolderCamera("folder", folder)
 
 
+def _video_camera(folder: Path) -> Camera:
+    """A video file of 25 frames, so that twenty captures do not come to its end."""
+    path = str(folder / "line.avi")
+    video = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48), isColor=True)
+    for index in range(25):
+        video.write(np.full((48, 64, 3), 10 * index, dtype=np.uint8))
+    video.release()
+    return OpenCvCamera(OpenCvSettings("video", path, live=False))
+
+
+def _stream_camera(folder: Path) -> Camera:
+    """A network camera that sends a frame every 20 ms over HTTP."""
+    return StreamedCamera(MotionJpegServer())
+
+
 def _viky_camera(_: Path) -> Camera:
     """One of the three virtual cameras of the genicam package: no trigger, no timestamps."""
     settings = GenicamSettings(
         "viky", str(viky()), "VikyTL_DEV_green", acquisition="free_running", largest=4_000_000, window_ns=WINDOW_MS * MS
     )
     return PartByPart(GenicamCamera(settings))
+
+
+def _tlsimu_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
+    """A second opinion: cameras that we did not make."""
+
+    def make(_: Path) -> Camera:
+        settings = GenicamSettings(
+            "tlsimu", str(tlsimu()), "SN_InterfaceA_0", acquisition, largest=4_000_000, window_ns=WINDOW_MS * MS
+        )
+        camera = GenicamCamera(settings)
+        return camera if acquisition == "software" else PartByPart(camera)
+
+    return make
 
 
 def _gentl_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
@@ -55,7 +85,11 @@ def _gentl_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
 
 CAMERAS: dict[str, Callable[[Path], Camera]] = {
     "folder": _folder_camera,
+    "opencv-file": _video_camera,
+    "opencv-stream": _stream_camera,
     "viky": _viky_camera,
+    "tlsimu-software": _tlsimu_camera("software"),
+    "tlsimu-free-running": _tlsimu_camera("free_running"),
     "gentl-software": _gentl_camera("software"),
     "gentl-hardware": _gentl_camera("hardware"),
     "gentl-free-running": _gentl_camera("free_running"),
@@ -70,8 +104,11 @@ def within(milliseconds: float) -> Ns:
 
 
 @pytest.fixture(params=sorted(CAMERAS))
-def closed(request: pytest.FixtureRequest, tmp_path: Path) -> Camera:
-    return CAMERAS[request.param](tmp_path)
+def closed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Camera]:
+    camera = CAMERAS[request.param](tmp_path)
+    yield camera
+    if isinstance(camera, StreamedCamera):
+        camera.server.close()
 
 
 @pytest.fixture

@@ -100,7 +100,8 @@ async def client_of(
 
     uri: of the certificate; says: what the client calls itself, where that differs.
     """
-    client = Client(endpoint, **options)
+    # The library waits 4 s for an answer: too short on a computer that others use, too.
+    client = Client(endpoint, **{"timeout": 30, **options})
     client.application_uri = says or uri
     if policy is not None:
         with tempfile.TemporaryDirectory() as folder:

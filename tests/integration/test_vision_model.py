@@ -37,8 +37,8 @@ NOT_OURS = {141}
 class Nodeset:
     """The official XML, read by nothing of the product."""
 
-    def __init__(self) -> None:
-        root = ET.fromstring(read_nodeset("machine_vision"))
+    def __init__(self, name: str = "machine_vision") -> None:
+        root = ET.fromstring(read_nodeset(name))
         self.aliases = {a.get("Alias", ""): a.text or "" for a in root.iterfind("u:Aliases/u:Alias", SCHEMA)}
         self.nodes = {n.get("NodeId", ""): n for n in root if n.get("NodeId")}
 

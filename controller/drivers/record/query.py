@@ -46,6 +46,7 @@ _COLUMNS = {
     "plc_epoch": "t.plc_epoch",
     "encoder_pos": "t.encoder_pos",
     "start_number": "t.start_number",
+    "meas_id": "t.meas_id",
     "trigger_recorded": "NOT t.from_outcome",
     "seen_us": "o.seen_us",
     "captured_us": "o.captured_us",

@@ -118,7 +118,15 @@ def _trigger(connection: sqlite3.Connection, start: int, wall_ns: int, fact: Rec
         detail = {"part": str(fact.part), "part_id": _plain(fact.part_id)}
         event(connection, start, wall_ns, fact.at, "duplicate_key", "journal", detail)
     row = (*_key(start, fact.part), _plain(fact.part_id), wall_ns, fact.at, fact.triggered_at, fact.deadline)
-    more = (int(fact.mode), fact.recipe_id, _text(fact.recipe_hash), fact.plc_epoch, fact.encoder_pos, 0)
+    more = (
+        int(fact.mode),
+        fact.recipe_id,
+        _text(fact.recipe_hash),
+        fact.plc_epoch,
+        fact.encoder_pos,
+        0,
+        _text(fact.meas_id) or None,
+    )
     _add(connection, "triggers", row + more)
 
 
@@ -127,7 +135,7 @@ def _outcome(connection: sqlite3.Connection, start: int, wall_ns: int, fact: Out
     if not _has_trigger(connection, fact.part, start):
         # The trigger's own row was dropped (queue full) or never asked for. The part is listed all the same.
         row = (*_key(start, fact.part), _plain(fact.part_id), wall_ns, fact.stamps.get("seen"), triggered, None)
-        _add(connection, "triggers", (*row, int(fact.mode), None, None, None, None, 1))
+        _add(connection, "triggers", (*row, int(fact.mode), None, None, None, None, 1, None))
     worst = max(fact.findings, key=lambda finding: (finding.severity, finding.confidence), default=None)
     stamps = tuple(
         _microseconds(triggered, fact.stamps.get(name))

@@ -76,7 +76,10 @@ _VERSION_2 = (
     *_append_only("frames"),
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
+# What an OPC UA client calls the measurement that it asked for.
+_VERSION_3 = ("ALTER TABLE triggers ADD COLUMN meas_id TEXT",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """Statements that lead from version n to n + 1; entry 0 makes the tables. Entries are added, never changed."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from importlib import metadata
 
 from asyncua import ua
@@ -16,6 +15,7 @@ from controller.status.vision.machine import State
 from controller.status.vision.nodesets import DI, MACHINERY
 from controller.status.vision.system import NAME as VISION_SYSTEM
 from controller.status.vision.system import station_node
+from controller.status.vision.values import Values
 
 NAME = "Machine"
 _MACHINES, _IDENTIFICATION, _ITEM_STATE, _OPERATION_MODE = 1001, 1012, 1002, 1008
@@ -72,7 +72,7 @@ class Machine:
     def __init__(self, server: Server, station: str) -> None:
         self._server, self._station = server, station
         self._machinery = 0
-        self._shown: dict[str, object] = {}
+        self._values = Values(server, NAME)
 
     async def build(self) -> None:
         """Write who it is."""
@@ -84,7 +84,7 @@ class Machine:
             ("ProductInstanceUri", f"urn:linegate:{self._station}", ua.VariantType.String),
             ("SoftwareRevision", metadata.version("linegate"), ua.VariantType.String),
         ):
-            await self._write(f"Identification.{name}", value, kind)
+            await self._values.write(f"Identification.{name}", value, kind)
         await self.show(None, None)
 
     async def show(self, state: State | None, snapshot: StationSnapshot | None) -> None:
@@ -97,17 +97,9 @@ class Machine:
             ("MachineryOperationMode", mode),
         ):
             node_id = ua.NodeId(ua.Int32(number), ua.Int16(self._machinery))
-            await self._write(f"{machine}.CurrentState", ua.LocalizedText(name), ua.VariantType.LocalizedText)
-            await self._write(f"{machine}.CurrentState.Id", node_id, ua.VariantType.NodeId)
-            await self._write(f"{machine}.CurrentState.Number", state_number, ua.VariantType.UInt32)
+            await self._values.write(f"{machine}.CurrentState", ua.LocalizedText(name), ua.VariantType.LocalizedText)
+            await self._values.write(f"{machine}.CurrentState.Id", node_id, ua.VariantType.NodeId)
+            await self._values.write(f"{machine}.CurrentState.Number", state_number, ua.VariantType.UInt32)
         quality = StatusCodes.Good if snapshot is not None else StatusCodes.UncertainLastUsableValue
         health = snapshot.health if snapshot is not None else 0
-        await self._write("DeviceHealth", health, ua.VariantType.Int32, quality)
-
-    async def _write(self, name: str, value: object, kind: ua.VariantType, quality: int = StatusCodes.Good) -> None:
-        if self._shown.get(name) == (value, quality):
-            return
-        self._shown[name] = (value, quality)
-        now = ua.DateTime.now(UTC)
-        data = ua.DataValue(ua.Variant(value, kind), ua.StatusCode(ua.UInt32(quality)), now, ServerTimestamp=now)
-        await self._server.write_attribute_value(station_node(f"{NAME}.{name}"), data)
+        await self._values.write("DeviceHealth", health, ua.VariantType.Int32, quality)

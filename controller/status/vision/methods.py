@@ -105,14 +105,16 @@ class VisionMethods:
         name = self._job("StartSingleJob", part, recipe, product, parameters)
         if name is None:
             return [structures.job_id(""), Error.UNKNOWN]
-        return await self._start("StartSingleJob", meas, lambda id: StartJob(id, name, caller_name()))
+        measured = text(meas.Id)
+        return await self._start("StartSingleJob", lambda id: StartJob(id, name, caller_name(), measured))
 
     async def start_continuous(self, meas: Any, part: Any, recipe: Any, product: Any, parameters: list[Any]) -> Outputs:
         """Part after part until Stop or Abort."""
         name = self._job("StartContinuous", part, recipe, product, parameters)
         if name is None:
             return [structures.job_id(""), Error.UNKNOWN]
-        return await self._start("StartContinuous", meas, lambda id: StartSeries(id, name, caller_name()))
+        measured = text(meas.Id)
+        return await self._start("StartContinuous", lambda id: StartSeries(id, name, caller_name(), measured))
 
     async def stop(self, cause: int, description: Any) -> Outputs:
         """No further job; the running one ends as it would."""
@@ -228,10 +230,9 @@ class VisionMethods:
         self, state: int, meas: Any, part: Any, external: Any, internal: Any, _external_configuration: Any,
         configuration: Any, product: Any, job: Any, most: int, first: int, timeout: int,
     ) -> Outputs:  # fmt: skip
-        """Results that fit, newest first. MeasId is not kept in the journal and not looked at."""
-        del meas
+        """Results that fit, newest first."""
         recipe = text(external.Id) or text(internal.Id) or text(product.Id)
-        wanted = Wanted(text(job.Id), text(part.Id), recipe, text(configuration.Id))
+        wanted = Wanted(text(job.Id), text(part.Id), recipe, text(configuration.Id), text(meas.Id))
         results = self._results
         if results is None:
             return [True, 0, 0, [], Error.UNREADABLE]
@@ -275,13 +276,11 @@ class VisionMethods:
             return None
         return text(part.Id)
 
-    async def _start(self, method: str, meas: Any, command: Callable[[int], StatusCommand]) -> Outputs:
-        name = text(meas.Id)
+    async def _start(self, method: str, command: Callable[[int], StatusCommand]) -> Outputs:
         self._system.granted(method)
         result = await self._desk.request(command)
         if not result.ok:
             return [structures.job_id(""), _refused(method, result.why)]
-        self._system.name_job(result.key, name)
         return [structures.job_id(result.key), Error.OK]
 
     async def _stop(self, method: str, abort: bool, why: str) -> Outputs:
@@ -330,7 +329,7 @@ def _why(cause: int, description: Any) -> str:
 
 
 def _with_file(result: PartEnded) -> dict[str, Any]:
-    return {"HasTransferableDataOnFile": False, **structures.result_fields(result, "")}
+    return {"HasTransferableDataOnFile": False, **structures.result_fields(result)}
 
 
 def _or_empty(name: str, value: Any) -> Any:

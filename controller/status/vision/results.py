@@ -11,6 +11,7 @@ from typing import Any
 
 from controller.drivers.record.query import JournalReader, PartFilter
 from controller.status.messages import PartEnded
+from controller.status.vision import structures
 from controller.status.vision.recipes import RecipeFolder
 
 MOST_SCANNED = 5_000
@@ -19,13 +20,13 @@ MOST_SCANNED = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which results; "" or None asks for nothing in particular. state: a number of ResultState."""
+    """Which results; "" asks for nothing in particular."""
 
     key: str = ""
     part_id: str = ""
     product: str = ""
     recipe_hash: str = ""
-    state: int | None = None
+    meas_id: str = ""
 
 
 class Results:
@@ -64,6 +65,7 @@ def _fits(result: PartEnded, wanted: Wanted) -> bool:
     return (
         wanted.key in ("", result.key)
         and wanted.product in ("", result.product)
+        and wanted.meas_id in ("", structures.meas_name(result))
         and (not wanted.recipe_hash or result.recipe_hash.startswith(wanted.recipe_hash))
     )
 
@@ -96,4 +98,5 @@ def _result(part: dict[str, Any], products: dict[int, str]) -> PartEnded:
         capture_us=max(captured - seen, 0),
         processing_us=max(inferred - captured, 0) if inferred else 0,
         told_ns=0,
+        meas_id=part["meas_id"] or "",
     )

@@ -90,7 +90,12 @@ def content(part: PartEnded) -> list[ua.Variant]:
     ]
 
 
-def result_fields(part: PartEnded, meas: str) -> dict[str, Any]:
+def meas_name(part: PartEnded) -> str:
+    """What the client calls its measurement; the part's number where nobody gave it a name."""
+    return part.meas_id or part.key.rpartition("/")[2]
+
+
+def result_fields(part: PartEnded) -> dict[str, Any]:
     """Every field that ResultDataType, ResultType and the ResultReady event have in common."""
     product, digest = part.product, _bytes(part.recipe_hash)
     times = make(
@@ -105,7 +110,7 @@ def result_fields(part: PartEnded, meas: str) -> dict[str, Any]:
         "IsPartial": False,
         "IsSimulated": part.key.split("/")[1:2] == [REPLAY],
         "ResultState": int(result_state(part.reason, part.verdict)),
-        "MeasId": meas_id(meas or part.key.rpartition("/")[2]),
+        "MeasId": meas_id(meas_name(part)),
         "PartId": part_id(part.part_id),
         "ExternalRecipeId": external_recipe(product, digest),
         "InternalRecipeId": internal_recipe(product, digest),

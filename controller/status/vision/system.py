@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from dataclasses import replace
 from datetime import UTC
 from typing import Any
@@ -40,8 +39,6 @@ RESULTS = f"{NAME}.ResultManagement"
 EXPECTED_S = 2.0
 LOADING_S = 60.0
 """For how long a granted method is held to be the cause of the transitions that it may cause; a recipe takes longer."""
-MOST_NAMED = 64
-"""Jobs whose MeasId is remembered until their result."""
 
 _SYSTEM_TYPE = 1003
 _OPTIONAL = frozenset(
@@ -111,7 +108,6 @@ class VisionSystem:
         self._seen = Observation()
         self._state = State.PREOPERATIONAL
         self._expected: dict[tuple[State, State], tuple[Cause, float]] = {}
-        self._named: OrderedDict[str, str] = OrderedDict()
         self._last_job = ""
         self._recipe: tuple[str, str] | None = None
         self.snapshot: StationSnapshot | None = None
@@ -140,12 +136,6 @@ class VisionSystem:
         until = time.monotonic() + (LOADING_S if preparing else EXPECTED_S)
         caused = GRANTED.get(method, {}).items()
         self._expected |= {pair: (cause, until) for pair, cause in caused if preparing or pair[0] in here}
-
-    def name_job(self, key: str, meas_id: str) -> None:
-        """Remember what the client calls its measurement."""
-        self._named[key] = meas_id
-        if len(self._named) > MOST_NAMED:
-            self._named.popitem(last=False)
 
     async def show(self, snapshot: StationSnapshot) -> None:
         """Take a snapshot: move the machines, write the variables."""
@@ -180,7 +170,7 @@ class VisionSystem:
                     Kind.ACQUISITION_DONE, "every view is exposed", {"JobId": structures.job_id(news.key)}
                 )
             case PartEnded():
-                fields = structures.result_fields(news, self._named.pop(news.key, ""))
+                fields = structures.result_fields(news)
                 await self._events.fire(Kind.RESULT_READY, f"{news.part_id}: {news.verdict}", fields)
                 await self._job(news.key, job=False)
 

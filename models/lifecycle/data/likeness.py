@@ -27,6 +27,9 @@ COARSE_SIDE, FINE_SIDE, SEEN, SLIP = 96, 160, 112, 4
 COMMON, ASKED = 12, 150
 """Main components that count as common to a set, and pictures that they are taken from."""
 
+SPREAD = 0.1
+"""Share of the pictures that must have a component, for it to be common (inverse participation of its loadings)."""
+
 FINE_ANGLES = (-0.7, 0.0, 0.7)
 """Degrees around the angle that the coarse look found, which it knows to about one."""
 
@@ -44,7 +47,9 @@ class Look:
 
 def look_at(picture: Grey) -> Look:
     """Both looks at a grey picture."""
-    return Look(_spectrum(_shrunk(picture, COARSE_SIDE)), _details(picture))
+    # Blurred as much as the angles are apart: what lies between two of them would be lost at one and seen at another.
+    small = cv2.GaussianBlur(_shrunk(picture, COARSE_SIDE), (0, 0), 2.0)
+    return Look(_spectrum(cast(NDArray[np.float32], small)), _details(picture))
 
 
 def coarse(one: Look, others: NDArray[np.complex64]) -> NDArray[np.float64]:
@@ -57,13 +62,16 @@ def coarse(one: Look, others: NDArray[np.complex64]) -> NDArray[np.float64]:
 def common(looks: Sequence[Look]) -> NDArray[np.float32]:
     """What the pictures of a set have in common, as main components (n, FINE_SIDE, FINE_SIDE): fixture, print, pattern.
 
-    Parts in one fixture look alike by these; one part seen twice looks alike beyond them.
+    Parts in one fixture look alike by these; one part seen twice looks alike beyond them. A component counts that many
+    pictures have: one of two copies is not common.
     """
     chosen = looks[:: max(1, len(looks) // ASKED)]
     rows = np.stack([look.details.ravel() for look in chosen])
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
-    parts = np.linalg.svd(rows, full_matrices=False)[2][: min(COMMON, len(chosen) // 4)]
-    return parts.reshape(-1, FINE_SIDE, FINE_SIDE).astype(np.float32)
+    loadings, _, parts = np.linalg.svd(rows, full_matrices=False)
+    having = 1 / (loadings**4).sum(axis=0)
+    kept = np.flatnonzero(having[: 2 * COMMON] >= SPREAD * len(chosen))[:COMMON]
+    return parts[kept].reshape(-1, FINE_SIDE, FINE_SIDE).astype(np.float32)
 
 
 def fine(one: Look, other: Look, shared: NDArray[np.float32]) -> float:

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from controller.job_duty import JobDuty
 from controller.status.messages import HoldStation, StartJob, StartSeries, StopJobs
 from statemachines.handshake import Link
 from statemachines.station import Station, step
-from statemachines.vocabulary import Command, Event, Hold, Ns
+from statemachines.vocabulary import Command, Event, Hold, Ns, RecordTrigger
 from tests.unit.statemachines.test_jobs import NOW, idle
 
 
@@ -70,6 +72,16 @@ def test_a_series_is_begun_and_aborted(tmp_path: Path) -> None:
     assert loop.station.jobs.series and len(loop.station.cycles) == 1
     jobs.obey(feed, StopJobs(2, True, "Ada", "enough"))
     assert not loop.station.jobs.series and loop.station.in_flight == 0
+
+
+@pytest.mark.parametrize(
+    "command", [StartJob(1, "sample", "Ada", "shift 2"), StartSeries(1, "sample", "Ada", "shift 2")]
+)
+def test_the_name_of_a_measurement_goes_to_the_journal(tmp_path: Path, command: StartJob | StartSeries) -> None:
+    jobs, loop, feed = duty(idle(), tmp_path)
+    jobs.obey(feed, command)
+    (record,) = [c for c in loop.commands if isinstance(c, RecordTrigger)]
+    assert record.meas_id == "shift 2"
 
 
 def test_a_hold_is_granted_and_a_number_that_is_none_is_not(tmp_path: Path) -> None:

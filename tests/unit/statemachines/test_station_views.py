@@ -19,6 +19,7 @@ from statemachines.vocabulary import (
     PartKey,
     Published,
     Reason,
+    RecipeLoaded,
     RecordEvent,
 )
 from tests.unit.statemachines.test_station import (
@@ -105,6 +106,15 @@ def test_a_stand_in_that_took_over_is_maintenance_in_health_and_journal() -> Non
     )
     assert line.health == (Health.MAINTENANCE, "view:top: spare stands in for top: cable")
     assert [e.detail["source"] for e in commands if isinstance(e, RecordEvent) and e.kind == "health"] == ["view:top"]
+
+
+def test_another_recipe_has_views_of_its_own() -> None:
+    optional = ViewRule("side", ViewPolicy.OPTIONAL)
+    events = trigger(1), framed(1, 1), Failed(key(1), "side", NOW, Reason.CAMERA, "x"), Inferred(key(1), "top", NOW, NG)
+    line, _ = play(station(optional, views=("top", "side")), *events, Published(key(1), NOW))
+    assert line.health[0] is Health.MAINTENANCE
+    line, _ = play(line, RecipeLoaded(NOW, recipe(2), 0))
+    assert line.health[0] is Health.NORMAL
 
 
 def test_a_distance_becomes_the_delay_of_each_part() -> None:

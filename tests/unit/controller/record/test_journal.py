@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from controller.drivers.record import schema
 from controller.drivers.record.journal import SqliteJournal
+from controller.drivers.record.query import JournalReader, PartFilter
 from controller.errors import RecordError
 from controller.ports import Record
 from statemachines.vocabulary import (
@@ -23,6 +25,7 @@ from statemachines.vocabulary import (
     RecordEvent,
     RecordGate,
     RecordLate,
+    RecordTrigger,
     Verdict,
 )
 from tests.unit.controller.record.facts import WALL, Told, ask, eventually, outcome, trigger
@@ -341,6 +344,29 @@ def test_migrations_are_applied_to_an_older_file(tmp_path: Path, monkeypatch: py
     new.close()
     assert ask(path, "PRAGMA user_version") == [(len(schema.MIGRATIONS),)]
     assert ask(path, "SELECT part_id, (SELECT count(*) FROM more) FROM triggers") == [("kept", 0)]
+
+
+def test_a_journal_from_before_measurements_had_names_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    with monkeypatch.context() as before:
+        before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        before.setattr(schema, "SCHEMA_VERSION", 1)
+        old = make(path, Told())
+        old.open()
+        old.close()
+        assert "meas_id" not in {row[1] for row in ask(path, "PRAGMA table_info(triggers)")}
+    new = make(path, Told())
+    new.open()
+    named = trigger(1)
+    assert isinstance(named.fact, RecordTrigger)
+    new.append(replace(named, fact=replace(named.fact, meas_id="shift 2")))
+    new.append(trigger(2))
+    new.append(outcome(3))
+    assert new.close()
+    with JournalReader(path) as reader:
+        assert [part["meas_id"] for part in reader.parts(PartFilter())] == [None, None, "shift 2"]
 
 
 def test_a_failed_migration_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

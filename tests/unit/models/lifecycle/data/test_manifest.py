@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.lifecycle.data.complaint import SHOWN, Complaint, DatasetError
@@ -50,6 +50,7 @@ def test_reads_back_what_was_written(tmp_path: Path, samples: list[Sample]) -> N
     check_files(tmp_path, kept)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, st.tuples(PIXELS, PIXELS, PIXELS, PIXELS)), min_size=1, max_size=3), NAMES)
 def test_any_name_and_coordinate_comes_back(boxes: list[tuple[str, tuple[float, ...]]], batch: str) -> None:
     classes = tuple(sorted({name for name, _ in boxes}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.lifecycle.data.pictures import defect_mask
@@ -146,6 +146,7 @@ def packed(runs: list[int]) -> str:
     return text
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=12))
 def test_packed_runs_unpack(runs: list[int]) -> None:
     assert unpacked(packed(runs)) == runs
