@@ -11,7 +11,7 @@ RIGS ?= opcua-sequence
 PARTS ?= 100000
 PROTOCOLS ?= opcua
 
-.PHONY: demo test check bench hil soak hostile real model node-client docs clean
+.PHONY: demo test check bench hil soak cameras hostile real train-bars model node-client tlsimu docs clean
 
 demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status server
 	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
@@ -36,17 +36,30 @@ soak: $(DEV)  ## closed loop with random faults, 200 kills, and the line with te
 	$(foreach protocol,$(PROTOCOLS),$(PY) -m hil_tests.soak --protocol $(protocol) --parts $(PARTS) &&) true
 	$(PY) -m pytest -m slow -s
 
+cameras: $(DEV)  ## GenTL cameras that the line triggers: 20,000 parts with spoilt frames, then twenty pulled cables
+	$(PY) -m controller.sim.frame_trial --out build/cameras/faults --json build/cameras/faults.json
+	$(PY) -m controller.sim.frame_trial --parts 850 --views 1 --no-redundant --faults 0 --unplug-every 40 \
+	  --out build/cameras/cables --json build/cameras/cables.json
+
 hostile: $(DEV)  ## hostile status clients: 100,000 odd packets, and the line at 600 parts/min with and without them
 	$(PY) -m pytest -m slow -s tests/integration/test_status_hostile.py
 
 real: $(TRAIN)  ## a model from real images, and the line on their test split
 	$(PY) -m controller.sim.real_demo --data ../shared/data/magnetic_tile --out build/real --json build/real/report.json
 
+train-bars: $(TRAIN)  ## builds on the real sets, each figure against its bar (an hour or two)
+	$(PY) -m tests.bench.train_bars --data ../shared/data --out build/bars
+
 model: $(TRAIN)  ## train the demo model anew
 	$(PY) -m controller.sim.demo_model --out models/packages
 
 node-client:  ## the independent OPC UA client that a test uses where it is installed (needs Node)
 	cd tests/integration/node && npm install --no-audit --no-fund
+
+tlsimu: $(DEV)  ## EMVA's own simulated GenTL cameras from an older genicam wheel: a second opinion for the camera contract
+	$(PY) -m pip download --quiet --no-deps --only-binary=:all: --platform manylinux2014_x86_64 --python-version 3.11 \
+	  --dest build/tlsimu genicam==1.5.0
+	cd build/tlsimu && $(abspath $(PY)) -m zipfile -e genicam-1.5.0-*.whl . && mv */purelib/genicam/TLSimu.cti */purelib/genicam/libVirtualFG.so .
 
 docs: $(DEV)  ## generated pages
 	$(PY) -m statemachines.diagrams > docs/state-machines.md

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import assert_never
@@ -15,8 +16,16 @@ from typing import assert_never
 from loguru import logger
 
 from controller.clock import SystemClock
-from controller.config import CameraConfig, FolderCameraConfig, GenicamCameraConfig, SimCameraConfig, StationConfig
+from controller.config import (
+    CameraConfig,
+    FolderCameraConfig,
+    GenicamCameraConfig,
+    OpenCvCameraConfig,
+    SimCameraConfig,
+    StationConfig,
+)
 from controller.drivers.camera.folder import FolderCamera
+from controller.drivers.camera.opencv import OpenCvCamera, OpenCvSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
 from controller.drivers.record.latch import FileLatch
@@ -27,7 +36,7 @@ from controller.lane_watch import LaneWatch
 from controller.part_news import PartNews
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
 from controller.plc_links import plc_link
-from controller.ports import Camera
+from controller.ports import Camera, WatchedCamera
 from controller.priority import raise_thread
 from controller.recipe_book import FolderRecipeBook
 from controller.recipes import LoadedRecipe
@@ -36,6 +45,7 @@ from controller.sim.camera import SimCamera
 from controller.snapshots import SnapshotDuty
 from controller.status.feed import StatusFeed
 from controller.status.messages import StatusCommand
+from controller.view_watch import ViewWatch
 from controller.watchdog import HangGuard, LoopProbe, SystemdNotifier
 from models.lane import InferenceLane
 from statemachines import health
@@ -148,6 +158,7 @@ class StationProcess:
         inference = config.inference
         watch = LaneWatch(runtime, self._lane, inference.hard_limit_ms * MS, inference.grace_ms * MS)
         tasks.create_task(watch.run())
+        tasks.create_task(ViewWatch(runtime, partial(datetime.now, UTC)).run())
         tasks.create_task(self._probe.run())
         feed = self._feed
         if feed is not None:
@@ -185,17 +196,28 @@ class StationProcess:
 
     async def _keep_open(self, name: str, camera: Camera) -> None:
         """Open a camera, again and again until it is; captures fail meanwhile, each for its own part only."""
-        runtime, source = self._runtime, f"camera:{name}"
+        if isinstance(camera, WatchedCamera):
+            camera.watch(partial(self._camera_says, name))
         while True:
             try:
-                await camera.open(Ns(runtime.now() + 5_000 * MS))
+                await camera.open(Ns(self._runtime.now() + 5_000 * MS))
             except (DeviceError, ConfigError) as error:
-                runtime.post(HealthReported(runtime.now(), source, Health.FAILURE, str(error)))
+                self._camera_says(name, str(error))
                 await asyncio.sleep(CAMERA_RETRY_S)
             else:
-                runtime.post(HealthReported(runtime.now(), source, Health.NORMAL, ""))
+                self._camera_says(name, "")
                 logger.info("camera open", camera=name)
                 return
+
+    def _camera_says(self, name: str, why: str) -> None:
+        """A camera is gone, or back (""): a failure, unless the recipe in force can do without what it sees."""
+        runtime, state = self._runtime, Health.NORMAL
+        if why:
+            recipe = runtime.recipe
+            views = [] if recipe is None else [view for view, seen in recipe.views.items() if seen.camera == name]
+            spared = recipe is not None and all(recipe.facts.may_do_without(view) for view in views)
+            state = Health.MAINTENANCE if spared else Health.FAILURE
+        runtime.post(HealthReported(runtime.now(), f"camera:{name}", state, why))
 
     async def _farewell(self) -> None:
         """Tell the PLC and the journal that the station stops, if the link still works."""
@@ -290,10 +312,26 @@ def open_camera(config: CameraConfig) -> Camera:
             )
         case GenicamCameraConfig():
             return _genicam(config)
+        case OpenCvCameraConfig():
+            return _opencv(config)
         case SimCameraConfig():
             return SimCamera(config.belt, config.exposure_us, name=config.name)
         case _:
             assert_never(config)
+
+
+def _opencv(config: OpenCvCameraConfig) -> Camera:
+    source = config.device if config.device is not None else config.url or str(config.file)
+    return OpenCvCamera(
+        OpenCvSettings(
+            name=config.name,
+            source=source,
+            live=config.file is None,
+            latency_ns=round(config.latency_ms * MS),
+            size=config.size,
+            colour=config.colour,
+        )
+    )
 
 
 def _genicam(config: GenicamCameraConfig) -> Camera:
@@ -309,10 +347,12 @@ def _genicam(config: GenicamCameraConfig) -> Camera:
             producer=str(config.producer),
             device=config.device,
             acquisition=config.acquisition,
+            trigger_source=config.trigger_source,
             features=dict(config.features),
             buffers=config.buffers,
             pool=config.pool_frames,
             largest=round(config.largest_mb * 1_000_000),
+            window_ns=round(config.join_window_ms * MS),
         )
     )
 

@@ -73,10 +73,10 @@ def _show(as_json: bool, rows: list[dict[str, object]]) -> int:
 def grab(args: argparse.Namespace) -> int:
     async def look(capture: Callable[[], Awaitable[Frame]]) -> None:
         frame = await capture()
-        _write(frame, args.out)
+        save_picture(frame, args.out)
         Console().print(f"{args.out}: {frame.pixels.shape[1]}x{frame.pixels.shape[0]}, camera {frame.camera}")
 
-    return _with_camera(args, look)
+    return with_camera(args, look)
 
 
 def preview(args: argparse.Namespace) -> int:
@@ -85,11 +85,11 @@ def preview(args: argparse.Namespace) -> int:
         while not args.frames or count < args.frames:
             frame = await capture()
             count += 1
-            _write(frame, args.out)
+            save_picture(frame, args.out)
             console.print(f"frame {frame.counter}: mean grey {frame.pixels.mean():.0f}, {args.out}", end="\r")
             await asyncio.sleep(0.1)
 
-    return _with_camera(args, look)
+    return with_camera(args, look)
 
 
 def focus(args: argparse.Namespace) -> int:
@@ -102,7 +102,7 @@ def focus(args: argparse.Namespace) -> int:
             console.print(f"sharpness {figure:10.1f}   best {best:10.1f}   {bar:40s}", end="\r", highlight=False)
         console.print()
 
-    return _with_camera(args, look)
+    return with_camera(args, look)
 
 
 def sharpness(frame: Frame) -> float:
@@ -118,7 +118,7 @@ def sharpness(frame: Frame) -> float:
     return float(cv2.Laplacian(middle, cv2.CV_64F).var())
 
 
-def _with_camera(args: argparse.Namespace, look: Callable[[Callable[[], Awaitable[Frame]]], Awaitable[None]]) -> int:
+def with_camera(args: argparse.Namespace, look: Callable[[Callable[[], Awaitable[Frame]]], Awaitable[None]]) -> int:
     """Open a camera of a station, let somebody look through it, close it."""
     from controller.app import open_camera
 
@@ -135,7 +135,7 @@ def _with_camera(args: argparse.Namespace, look: Callable[[Callable[[], Awaitabl
         async def capture() -> Frame:
             nonlocal number
             number += 1
-            return await camera.capture(PartKey(0, "bench", number), "bench", _in(2_000), _in(5_000))
+            return await camera.capture(PartKey(0, "bench", number), "bench", _in(0), _in(2_000), _in(5_000))
 
         try:
             await look(capture)
@@ -155,7 +155,8 @@ def _with_camera(args: argparse.Namespace, look: Callable[[Callable[[], Awaitabl
     return 0
 
 
-def _write(frame: Frame, path: Path) -> None:
+def save_picture(frame: Frame, path: Path) -> None:
+    """Write a frame into a picture file; its name says the format."""
     pixels = frame.pixels if frame.pixels.ndim == 2 else cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR)
     ending = path.suffix or ".png"
     _, encoded = cv2.imencode(ending, pixels)

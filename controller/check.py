@@ -12,13 +12,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from controller.config import ConfigErrors, RecipeConfig, StationConfig, load_recipe, load_station
+from controller.config import ConfigErrors, RecipeConfig, StationConfig, ViewSection, load_recipe, load_station
+from controller.config_views import camera_problems
 from controller.errors import ConfigError
 from controller.exit_codes import CONFIG_ERROR
 from controller.plc_links import plc_addresses
 from controller.status.security.users import UsersFile
-from models.catalogue import load_catalogue
+from models.catalogue import Catalogue, load_catalogue
 from models.errors import ModelRejected
+from models.optics import bands, calibration
 from models.package import open_package
 
 
@@ -123,29 +125,47 @@ def _check_people(config: StationConfig) -> Iterator[Problem]:
 
 
 def _check_recipe(config: StationConfig, recipe: RecipeConfig, file: Path) -> Iterator[Problem]:
+    catalogues: dict[str, Catalogue] = {}
+    for name in sorted({view.catalogue for view in recipe.views}):
+        try:
+            catalogues[name] = load_catalogue(file.parent / name)
+        except ModelRejected as error:
+            yield _rejected(error)
+            continue
+        if catalogues[name].product != recipe.product:
+            cure = f"the recipe beside it is for {recipe.product}: both must be the same"
+            yield Problem(str(file.parent / name), "product", catalogues[name].product, cure)
+    cameras = [camera.name for camera in config.cameras]
+    for index, key, value, cure in camera_problems(recipe.views, cameras, config.join_windows_ms):
+        yield Problem(str(file), f"views.{index}.{key}", str(value), cure)
+    for view in recipe.views:
+        yield from _check_view_files(view, file.parent)
+        for reference in (view.model, *view.also_models):
+            yield from _check_model(config, reference, catalogues.get(view.catalogue))
+
+
+def _check_model(config: StationConfig, reference: str, catalogue: Catalogue | None) -> Iterator[Problem]:
+    name, _, version = reference.partition("@")
     try:
-        catalogue = load_catalogue(file.parent / "catalogue.toml")
+        package = open_package(
+            config.station.packages_dir,
+            name,
+            version,
+            trusted_keys=[bytes.fromhex(key) for key in config.inference.trusted_keys],
+            require_signature=config.inference.require_signature,
+        )
+        if catalogue is not None:
+            catalogue.check_classes(package.manifest.defect_classes, str(package.folder / "manifest.json"))
     except ModelRejected as error:
         yield _rejected(error)
-        return
-    if catalogue.product != recipe.product:
-        cure = f"the recipe beside it is for {recipe.product}: both must be the same"
-        yield Problem(str(file.parent / "catalogue.toml"), "product", catalogue.product, cure)
-    cameras = {camera.name for camera in config.cameras}
-    for index, view in enumerate(recipe.views):
-        if view.camera not in cameras:
-            cure = f"station.toml has the cameras {', '.join(sorted(cameras))}"
-            yield Problem(str(file), f"views.{index}.camera", view.camera, cure)
-        name, _, version = view.model.partition("@")
+
+
+def _check_view_files(view: ViewSection, folder: Path) -> Iterator[Problem]:
+    """Calibration and image bands, where the view names them."""
+    for name, load in ((view.calibration, calibration.load), (view.image.bands, bands.load)):
         try:
-            package = open_package(
-                config.station.packages_dir,
-                name,
-                version,
-                trusted_keys=[bytes.fromhex(key) for key in config.inference.trusted_keys],
-                require_signature=config.inference.require_signature,
-            )
-            catalogue.check_classes(package.manifest.defect_classes, str(package.folder / "manifest.json"))
+            if name is not None:
+                load(folder / name)
         except ModelRejected as error:
             yield _rejected(error)
 

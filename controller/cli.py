@@ -78,6 +78,14 @@ def _add_demo(commands: _Commands) -> None:
     )
     demo.add_argument("--profile", choices=("sequence", "four-phase"), default="sequence", help="of the handshake")
     demo.add_argument("--camera", choices=("sim", "gentl"), default="sim", help="gentl: through harvesters")
+    demo.add_argument(
+        "--trigger",
+        choices=("software", "hardware"),
+        default="software",
+        help="of GenTL cameras; hardware: by the line",
+    )
+    demo.add_argument("--views", type=int, choices=(1, 2, 3, 4), default=1, help="cameras on each part (default 1)")
+    demo.add_argument("--redundant", action="store_true", help="one more camera stands in for the first")
     demo.add_argument("--status-clients", type=int, default=0, metavar="N", help="OPC UA readers of the status")
     demo.add_argument("--json", metavar="FILE", help="write the figures there, - for standard output")
     demo.add_argument("--keep", metavar="DIR", help="keep configuration, journal and images there")
@@ -126,6 +134,24 @@ def _add_parts(commands: _Commands) -> None:
     add_parser(commands)
 
 
+def _add_data(commands: _Commands) -> None:
+    from controller.cli_data import add_parser
+
+    add_parser(commands)
+
+
+def _add_catalogue(commands: _Commands) -> None:
+    from controller.cli_catalogue import add_parser
+
+    add_parser(commands)
+
+
+def _add_model(commands: _Commands) -> None:
+    from controller.cli_model import add_parser
+
+    add_parser(commands)
+
+
 def _add_trust(commands: _Commands) -> None:
     from controller.cli_trust import add_parser
 
@@ -159,4 +185,7 @@ _COMMANDS: dict[str, Callable[[_Commands], None]] = {
     "users": _add_users,
     "camera": _add_camera,
     "plc": _add_plc,
+    "data": _add_data,
+    "catalogue": _add_catalogue,
+    "model": _add_model,
 }

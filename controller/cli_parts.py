@@ -27,7 +27,7 @@ FOUND, NOT_FOUND, BAD_INPUT = 0, 1, 2
 _EXAMPLES = """examples:
   linegate parts list --station station.toml --verdict ng --since 2h
   linegate parts show --journal data/journal.db 4711
-  linegate parts show --journal data/journal.db 12/plc/310
+  linegate parts show --journal data/journal.db 12/plc/310 --picture part.png
   linegate parts export --station station.toml --since 2026-11-23 --format csv --out monday.csv
 """
 _TIME_HELP = "local time (2026-11-23, 2026-11-23T14:30, with +00:00 for UTC) or an age (30m, 2h, 7d)"
@@ -52,6 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         place.add_argument("--journal", type=Path, metavar="PATH", help="the journal file")
         place.add_argument("--station", type=Path, metavar="STATION.toml", help="the station whose journal it is")
     show.add_argument("part", help="part id, or epoch/source/seq")
+    show.add_argument("--picture", type=Path, metavar="FILE.png", help="all views of the newest, side by side")
     for parser in (listing, show):
         parser.add_argument("--json", action="store_true", help="JSON for programs instead of text for people")
     for parser, limit in ((listing, 50), (export, 0)):
@@ -136,17 +137,34 @@ def _show(reader: JournalReader, args: argparse.Namespace) -> int:
         _write_json(found, sys.stdout)
     elif not found:
         print("no such part", file=sys.stderr)
+    if args.picture is not None and found:
+        _draw(found[0], args.picture)
     console = Console()
     for part in [] if args.json else found:
         table = Table("what", "value", title=_cell(f"part {part['part_id']} ({_key(part)})"))
         for name, value in part.items():
             if not isinstance(value, list):
                 table.add_row(name, _cell(value))
-        for name in ("findings", "images", "late", "gate", "events"):
+        for name in ("findings", "frames", "images", "late", "gate", "events"):
             for entry in part[name]:
                 table.add_row(name, _cell(", ".join(f"{key} {value}" for key, value in entry.items())))
         console.print(table)
     return FOUND if found else NOT_FOUND
+
+
+def _draw(part: Part, file: Path) -> None:
+    # Loaded only here: looking up rows needs no image library.
+    import cv2
+
+    from controller.part_picture import side_by_side
+
+    picture = side_by_side(part["images"], part["frames"], part["findings"])
+    if picture is None:
+        raise ValueError(f"part {_key(part)}: none of its images is there any more")
+    done, encoded = cv2.imencode(file.suffix or ".png", picture)
+    if not done:
+        raise ValueError(f"--picture {file}: {file.suffix} is no kind of picture: use .png or .jpg")
+    file.write_bytes(encoded.tobytes())
 
 
 def _export(parts: Iterable[Part], args: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from controller.config_plc import PlcConfig
 from controller.config_status import StatusSection
+from controller.config_views import MOST_VIEWS, ViewDuty, check_views, view_rules
 from controller.errors import ConfigError, ControllerError
 from controller.strict import Count, Located, Name, Strict
 from statemachines.vocabulary import MS, Fallback, Ns, Policy, RecipeFacts
@@ -68,15 +69,18 @@ class SimCameraConfig(Strict):
 class GenicamCameraConfig(Located):
     """[[cameras]] kind = "genicam": a camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress, …).
 
-    device: serial number or user-defined name. features: SFNC names, set in this order and read back. A trigger by the
-    line's own light barrier is not offered: its frames are not joined to their parts yet.
+    device: serial number or user-defined name. features: SFNC names, set in this order and read back. acquisition:
+    what lets it expose: Linegate, an edge on trigger_source, its own clock. join_window_ms: how far from its part's
+    time a frame may be exposed that Linegate did not command; less than half of the shortest time between two parts.
     """
 
     kind: Literal["genicam"]
     name: Name
     producer: Path
     device: str = ""
-    acquisition: Literal["software", "free_running"] = "software"
+    acquisition: Literal["software", "hardware", "free_running"] = "software"
+    trigger_source: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")] = "Line0"
+    join_window_ms: Annotated[float, Field(ge=0.5, le=5_000, allow_inf_nan=False)] = 10.0
     features: dict[str, bool | int | float | str] = Field(default_factory=dict)
     buffers: Annotated[int, Field(ge=2, le=64)] = 8
     pool_frames: Annotated[int, Field(ge=4, le=500)] = 48
@@ -90,7 +94,32 @@ class GenicamCameraConfig(Located):
         return value
 
 
-CameraConfig = FolderCameraConfig | SimCameraConfig | GenicamCameraConfig
+class OpenCvCameraConfig(Located):
+    """[[cameras]] kind = "opencv": a USB camera by number, a network camera by address, or a video file.
+
+    latency_ms: from the start of an exposure until its frame is here, at most; only frames that came so long after the
+    trigger are taken.
+    """
+
+    kind: Literal["opencv"]
+    name: Name
+    device: Annotated[int, Field(ge=0, le=63)] | None = None
+    url: Annotated[str, Field(pattern=r"^(rtsp|rtsps|http|https)://")] | None = None
+    file: Path | None = None
+    latency_ms: Annotated[float, Field(ge=0, le=5000, allow_inf_nan=False)] = 100.0
+    size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
+    colour: Literal["grey", "rgb"] = "grey"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(source is not None for source in (self.device, self.url, self.file)) != 1:
+            raise ValueError("needs one of device (USB camera), url (network camera), file (video)")
+        if self.size is not None and self.device is None:
+            raise ValueError("size is asked of a USB camera only: remove it")
+        return self
+
+
+CameraConfig = FolderCameraConfig | SimCameraConfig | GenicamCameraConfig | OpenCvCameraConfig
 
 
 class InferenceSection(Strict):
@@ -157,6 +186,15 @@ class StationConfig(Strict):
         return self
 
     @property
+    def join_windows_ms(self) -> dict[str, float]:
+        """By name, the join window of each camera that exposes without a command."""
+        return {
+            camera.name: camera.join_window_ms
+            for camera in self.cameras
+            if isinstance(camera, GenicamCameraConfig) and camera.acquisition != "software"
+        }
+
+    @property
     def journal_path(self) -> Path:
         return self.station.data_dir / "journal.db"
 
@@ -184,12 +222,17 @@ class StationConfig(Strict):
 # --- recipe.toml ----------------------------------------------------------------------------------------------
 
 
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.json$", max_length=100)]
+"""A file beside the recipe."""
+
+
 class ImageSection(Strict):
     """[views.image]: what a usable frame looks like; outside of it a part is NO_DECISION, image quality."""
 
     darkest: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] = 0.0
     brightest: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] = 255.0
     flattest: Annotated[float, Field(ge=0, le=128, allow_inf_nan=False)] = 0.0
+    bands: FileName | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -198,13 +241,14 @@ class ImageSection(Strict):
         return self
 
 
-class ViewSection(Strict):
+class ViewSection(ViewDuty):
     """[[views]]: one camera angle of the product."""
 
     name: Name
     camera: Name
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*@[0-9][A-Za-z0-9_.-]*$")]
-    mm_per_px: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+    mm_per_px: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = None
+    calibration: FileName | None = None
     frame_px: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = None
     roi: tuple[int, int, int, int] | None = None
     image: ImageSection = ImageSection()
@@ -215,6 +259,14 @@ class ViewSection(Strict):
         if value is not None and (min(value[:2]) < 0 or min(value[2:]) < 8):
             raise ValueError("is x, y, width, height in pixels; x and y from 0, width and height from 8")
         return value
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> Self:
+        if (self.mm_per_px is None) == (self.calibration is None):
+            raise ValueError("needs either mm_per_px or calibration (a file made by linegate camera calibrate)")
+        if self.calibration is not None and self.frame_px is not None:
+            raise ValueError("frame_px stands in the calibration: remove it here")
+        return self
 
 
 class RecipeConfig(Strict):
@@ -227,7 +279,7 @@ class RecipeConfig(Strict):
     capture_window_ms: Annotated[int, Field(ge=1, le=10_000)]
     fallback: Literal["reject", "pass", "stop"]
     stop_after_passes: Annotated[int, Field(ge=1, le=1000)] | None = None
-    views: Annotated[tuple[ViewSection, ...], Field(min_length=1, max_length=4)]
+    views: Annotated[tuple[ViewSection, ...], Field(min_length=1, max_length=2 * MOST_VIEWS)]
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -237,9 +289,7 @@ class RecipeConfig(Strict):
             raise ValueError('fallback "pass" needs stop_after_passes: after how many undecided parts in a row to stop')
         if self.fallback != "pass" and self.stop_after_passes is not None:
             raise ValueError('stop_after_passes belongs to fallback "pass" only: remove it')
-        names = [view.name for view in self.views]
-        if len(set(names)) != len(names):
-            raise ValueError("two views have the same name: give each its own")
+        check_views(self.views)
         return self
 
 
@@ -264,13 +314,22 @@ def load_recipe(path: Path) -> RecipeConfig:
     return recipe
 
 
-def recipe_hash(recipe: RecipeConfig, catalogue_hash: str, package_hashes: list[str], divert_lane: bool) -> str:
-    """SHA-256 over everything that can change a verdict or what is done with it."""
+def recipe_hash(
+    recipe: RecipeConfig,
+    catalogue_hash: str,
+    package_hashes: list[str],
+    divert_lane: bool,
+    join_windows_ms: dict[str, float],
+    file_hashes: list[str],
+) -> str:
+    """SHA-256 over everything that can change a verdict or what is done with it. file_hashes: of what views name."""
     content = {
         "recipe": recipe.model_dump(mode="json", by_alias=True),
         "catalogue": catalogue_hash,
         "packages": package_hashes,
         "divert_lane": divert_lane,
+        "join_windows_ms": {view.camera: join_windows_ms.get(view.camera) for view in recipe.views},
+        "files": file_hashes,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -285,6 +344,7 @@ def to_facts(recipe: RecipeConfig, digest: str, station: StationConfig) -> Recip
         deadline_ns=Ns(recipe.deadline_ms * MS),
         capture_window_ns=Ns(recipe.capture_window_ms * MS),
         policy=Policy(Fallback(recipe.fallback), station.station.divert_lane, recipe.stop_after_passes or 0),
+        rules=view_rules(recipe.views, station.join_windows_ms, recipe.capture_window_ms),
     )
 
 

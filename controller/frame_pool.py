@@ -17,7 +17,8 @@ from controller.segment import Segment
 Pixels = NDArray[np.uint8]
 
 _PAGE = 4096
-_FREE, _LENT = 0, 1
+_HEADER = 2 * _PAGE
+_FREE, _FILLED, _LENT = 0, 1, 2
 _HELD: list[Segment] = []
 """Memory whose pixels were still held when their pool was closed."""
 
@@ -33,6 +34,7 @@ class FramePool:
         self._stride = (largest + _PAGE - 1) // _PAGE * _PAGE
         self.slots, self.largest = slots, largest
         self._state: NDArray[np.int64] = np.frombuffer(segment.buffer, np.int64, slots)
+        self._stamp: NDArray[np.int64] = np.frombuffer(segment.buffer, np.int64, slots, _PAGE)
         self._lent: set[int] = set()
         self._next = 0
 
@@ -42,7 +44,7 @@ class FramePool:
         if not 2 <= slots <= _PAGE // 8 or largest < 1:
             raise ValueError(f"a pool of {slots} slots of {largest} bytes: 2 to {_PAGE // 8} slots are possible")
         stride = (largest + _PAGE - 1) // _PAGE * _PAGE
-        pool = cls(Segment.create(name, _PAGE + slots * stride), slots, largest)
+        pool = cls(Segment.create(name, _HEADER + slots * stride), slots, largest)
         pool._state[:] = _FREE
         return pool
 
@@ -53,8 +55,11 @@ class FramePool:
 
     # --- the camera's side ------------------------------------------------------------------------------------
 
-    def put(self, pixels: Pixels) -> int | None:
-        """Copy a frame into a free slot; its number, or None where no slot is free or the frame is too large."""
+    def put(self, pixels: Pixels, stamp: int) -> int | None:
+        """Copy a frame into a free slot; its number, or None where no slot is free or the frame is too large.
+
+        stamp: what tells this frame from every other that may lie in the slot.
+        """
         if pixels.nbytes > self.largest:
             return None
         for step in range(self.slots):
@@ -62,27 +67,36 @@ class FramePool:
             if self._state[slot] == _FREE:
                 self._next = slot + 1
                 np.copyto(self._place(slot, pixels.nbytes).reshape(pixels.shape), pixels)
-                self._state[slot] = _LENT
+                self._stamp[slot] = stamp
+                self._state[slot] = _FILLED
                 return slot
         return None
 
+    def put_back(self, slot: int) -> None:
+        """Free a slot that was filled and could not be told of."""
+        self._state[slot] = _FREE
+
+    def reclaim(self) -> None:
+        """Free what the camera's process before this one has filled and nobody has taken."""
+        self._state[self._state == _FILLED] = _FREE
+
     # --- the deciding side ------------------------------------------------------------------------------------
 
-    def lend(self, slot: int, shape: tuple[int, ...]) -> Pixels:
-        """The pixels of a slot that was told of, read-only; the slot is free once nobody holds them any more."""
+    def lend(self, slot: int, shape: tuple[int, ...], stamp: int) -> Pixels | None:
+        """The pixels of a slot that was told of, read-only; the slot is free once nobody holds them any more.
+
+        None where another frame lies in it: a process that died had told of this one.
+        """
         pixels = self._place(slot, int(np.prod(shape))).reshape(shape)
+        if self._state[slot] != _FILLED or self._stamp[slot] != stamp:
+            return None
+        self._state[slot] = _LENT
         # Views of the array keep the array itself alive, so the slot is never written to under anybody's eyes.
         lent = pixels.view()
         lent.setflags(write=False)
         self._lent.add(slot)
         weakref.finalize(_root(lent), self._give_back, slot)
         return lent
-
-    def reclaim(self) -> None:
-        """Free what a camera's process that died has filled and never told of."""
-        for slot in range(self.slots):
-            if slot not in self._lent:
-                self._state[slot] = _FREE
 
     @property
     def lent(self) -> int:
@@ -91,7 +105,7 @@ class FramePool:
 
     def close(self) -> None:
         """Let go of the memory; it stays mapped for as long as somebody holds pixels of it."""
-        self._state = np.zeros(self.slots, np.int64)
+        self._state, self._stamp = np.zeros(self.slots, np.int64), np.zeros(self.slots, np.int64)
         if self._lent:
             # A mapping under somebody's pixels cannot go: it ends with the process.
             self._segment.unname()
@@ -106,7 +120,7 @@ class FramePool:
     def _place(self, slot: int, size: int) -> Pixels:
         if not 0 <= slot < self.slots or size > self.largest:
             raise ValueError(f"slot {slot} with {size} bytes is not one of this pool")
-        return np.frombuffer(self._segment.buffer, np.uint8, size, _PAGE + slot * self._stride)
+        return np.frombuffer(self._segment.buffer, np.uint8, size, _HEADER + slot * self._stride)
 
 
 def _root(array: Pixels) -> Pixels:

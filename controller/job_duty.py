@@ -141,7 +141,8 @@ class JobDuty:
                 continue
             recipe = self._runtime.station.recipe
             try:
-                views = recipe.views if recipe is not None else ()
+                # A redundant view is seldom judged, so there may be no image of it, and nothing that needs one.
+                views = () if recipe is None else tuple(v for v in recipe.views if not recipe.rule(v).stands_in_for)
                 self._runtime.replay = await self._replay.open(views, Ns(self._runtime.now() + OPEN_LIMIT_NS))
             except (ConfigError, DeviceError) as error:
                 feed.answer(command.id, False, f"there are no kept images to simulate with: {error}")

@@ -111,12 +111,25 @@ class Camera(Protocol):
         """Make ready to capture. Raises DeviceError."""
         ...
 
-    async def capture(self, part: PartKey, view: str, until: Ns, deadline: Ns) -> Frame:
-        """Expose now, not later than `until`; return the frame before `deadline`. Raises DeviceError."""
+    async def capture(self, part: PartKey, view: str, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
+        """Expose now, not later than `until`; return the frame before `deadline`. Raises DeviceError.
+
+        A camera that the line triggers returns the frame that was exposed around `expose_at`, which may be there
+        already; it is asked for several parts at a time.
+        """
         ...
 
     async def close(self) -> None:
         """Let go of the device. Never raises."""
+        ...
+
+
+@runtime_checkable
+class WatchedCamera(Protocol):
+    """A camera that says by itself when it is gone and when it is back."""
+
+    def watch(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called, on the loop, with why the camera is gone; with "" once it is back."""
         ...
 
 

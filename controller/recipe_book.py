@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from controller.config import RecipeConfig, StationConfig, load_recipe, recipe_hash, to_facts
+from controller.config import RecipeConfig, StationConfig, ViewSection, load_recipe, recipe_hash, to_facts
+from controller.config_views import camera_problems
 from controller.errors import ConfigError
 from controller.recipes import LoadedRecipe, LoadedView
-from models.catalogue import load_catalogue
+from models.catalogue import Catalogue, load_catalogue
 from models.frame import ImageBand
 from models.inspector import Inspector
+from models.optics import bands, calibration
+from models.optics.scale import Scale
+from models.optics.watch import ImageWatch
 from models.package import ModelPackage, open_package
+from models.panel import Panel
 from models.runner import Runner
 
 
@@ -28,28 +36,45 @@ class FolderRecipeBook:
         """
         folder = self._folder(recipe_id, product)
         recipe = load_recipe(folder / "recipe.toml")
-        catalogue = load_catalogue(folder / "catalogue.toml")
+        catalogues = {view.catalogue: load_catalogue(folder / view.catalogue) for view in recipe.views}
         views: dict[str, LoadedView] = {}
         packages: list[ModelPackage] = []
+        files: list[str] = []
         model: dict[str, str] = {}
         for view in recipe.views:
-            package = self._package(view.model)
-            runner = Runner(package, threads=self._config.inference.threads, cache_dir=self._config.cache_path)
-            band = ImageBand(view.image.darkest, view.image.brightest, view.image.flattest)
-            inspector = Inspector(runner, catalogue, view.mm_per_px, view.roi, band, view.frame_px)
-            inspector.warm_up()
-            views[view.name] = LoadedView(view.camera, inspector)
-            packages.append(package)
-            manifest = package.manifest
-            model = {
-                "name": manifest.name,
-                "version": manifest.version,
-                "hash": package.hash,
-                "precision": runner.precision,
-            }
+            optics = _optics(view, folder)
+            judges: list[Inspector] = []
+            for reference in (view.model, *view.also_models):
+                package = self._package(reference)
+                judges.append(self._inspector(package, catalogues[view.catalogue], view, optics, watch=not judges))
+                packages.append(package)
+                model = _facts(package, judges[-1].runner)
+            judge = judges[0] if len(judges) == 1 else Panel(judges)
+            views[view.name] = LoadedView(view.camera, judge, optics.calibrated_until, optics.watch)
+            files += optics.hashes
         self._check_cameras(recipe, folder)
-        digest = recipe_hash(recipe, catalogue.hash, [p.hash for p in packages], self._config.station.divert_lane)
+        catalogue_hash = "".join(catalogue.hash for catalogue in catalogues.values())
+        digest = recipe_hash(
+            recipe,
+            catalogue_hash,
+            [p.hash for p in packages],
+            self._config.station.divert_lane,
+            self._config.join_windows_ms,
+            files,
+        )
         return LoadedRecipe(to_facts(recipe, digest, self._config), views, model)
+
+    def _inspector(
+        self, package: ModelPackage, catalogue: Catalogue, view: ViewSection, optics: _Optics, *, watch: bool
+    ) -> Inspector:
+        """watch: it looks at the image itself; one of a view's models does, for all of them."""
+        runner = Runner(package, threads=self._config.inference.threads, cache_dir=self._config.cache_path)
+        band = ImageBand(view.image.darkest, view.image.brightest, view.image.flattest)
+        inspector = Inspector(
+            runner, catalogue, optics.mm_per_px, view.roi, band, optics.frame_px, optics.watch if watch else None
+        )
+        inspector.warm_up()
+        return inspector
 
     def _folder(self, recipe_id: int, product: str) -> Path:
         root = self._config.station.recipes_dir
@@ -75,8 +100,41 @@ class FolderRecipeBook:
         )
 
     def _check_cameras(self, recipe: RecipeConfig, folder: Path) -> None:
-        known = {camera.name for camera in self._config.cameras}
-        for view in recipe.views:
-            if view.camera not in known:
-                cure = f"station.toml has {', '.join(sorted(known))}: name one of these or add the camera"
-                raise ConfigError(str(folder / "recipe.toml"), f"views.{view.name}.camera", view.camera, cure)
+        known = [camera.name for camera in self._config.cameras]
+        for index, key, value, cure in camera_problems(recipe.views, known, self._config.join_windows_ms):
+            raise ConfigError(str(folder / "recipe.toml"), f"views.{recipe.views[index].name}.{key}", value, cure)
+
+
+@dataclass(frozen=True, slots=True)
+class _Optics:
+    """What a view's files say. hashes: of these files."""
+
+    mm_per_px: float | Scale
+    frame_px: tuple[int, int] | None
+    calibrated_until: datetime | None
+    watch: ImageWatch | None
+    hashes: list[str]
+
+
+def _optics(view: ViewSection, folder: Path) -> _Optics:
+    """Raises ModelRejected for a file that cannot be used."""
+    watch, hashes = None, list[str]()
+    if view.image.bands is not None:
+        watch = ImageWatch(bands.load(folder / view.image.bands), partial(datetime.now, UTC))
+        hashes.append(calibration.content_hash(folder / view.image.bands))
+    if view.calibration is None:
+        assert view.mm_per_px is not None, "the recipe was checked"
+        return _Optics(view.mm_per_px, view.frame_px, None, watch, hashes)
+    found = calibration.load(folder / view.calibration)
+    hashes.append(calibration.content_hash(folder / view.calibration))
+    return _Optics(found.scale(), found.frame_px, found.expires, watch, hashes)
+
+
+def _facts(package: ModelPackage, runner: Runner) -> dict[str, str]:
+    manifest = package.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "hash": package.hash,
+        "precision": runner.precision,
+    }

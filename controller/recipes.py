@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from models.frame import Frame
 from models.lane import Done, Judge
+from models.optics.watch import ImageWatch
 from statemachines.vocabulary import RecipeFacts
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedView:
-    """One camera angle: which camera sees it and who judges it."""
+    """One camera angle: which camera sees it and who judges it. calibrated_until:
+    None where nothing expires. watch: None where no good images were learned."""
 
     camera: str
     inspector: Judge
+    calibrated_until: datetime | None = None
+    watch: ImageWatch | None = None
 
 
 @dataclass(frozen=True, slots=True)

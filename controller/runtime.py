@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from loguru import logger
 
+from controller.captures import Captures
 from controller.clock import Clock
-from controller.errors import ControllerError, DeviceError
+from controller.errors import ControllerError
 from controller.latch_writer import LatchWriter
 from controller.ports import Camera, ImageStore, Journal, Latch, Record
 from controller.recipes import Lane, LoadedRecipe, RecipeBook
@@ -35,7 +36,6 @@ from statemachines.vocabulary import (
     Failed,
     FailsafeTripped,
     FaultCode,
-    FrameCaptured,
     Health,
     HealthReported,
     Infer,
@@ -56,6 +56,7 @@ from statemachines.vocabulary import (
     RecordTrigger,
     Release,
     TriggerCommitted,
+    Verdict,
 )
 
 _LATCH_S = 5.0
@@ -128,7 +129,7 @@ class Runtime:
         self._listeners = listeners
         self._work: dict[PartKey, PartWork] = {}
         self._recipes: dict[str, LoadedRecipe] = {}
-        self._camera_turn = {name: asyncio.Lock() for name in devices.cameras}
+        self._captures = Captures(devices.cameras, self.now, self.post, self._took)
         self._inbox: deque[Event] = deque()
         self._busy = False
         self._tasks: asyncio.TaskGroup | None = None
@@ -246,25 +247,24 @@ class Runtime:
         self.post(DeadlinePassed(part, self.now()))
 
     async def _capture(self, command: Capture) -> None:
-        """Expose and fetch one view; whatever the camera does, exactly one event comes of it."""
         view = self._loaded(command.part).views[command.view]
-        camera, started = self._devices.cameras[view.camera], self.now()
-        if command.part.source == REPLAY:
-            camera = self.replay[command.view]
-        try:
-            async with asyncio.timeout_at(command.deadline / 1e9), self._camera_turn[view.camera]:
-                frame = await camera.capture(command.part, command.view, command.until, command.deadline)
-        except (DeviceError, TimeoutError) as error:
-            why = str(error) or f"camera {view.camera}: no frame before the deadline"
+        rule = self.station.cycles[command.part].recipe.rule(command.view)
+        replay = self.replay.get(command.view)
+        if command.part.source != REPLAY:
+            replay = None
+        elif replay is None:
+            why = f"{command.view}: there are no kept images to simulate with"
             self.post(Failed(command.part, command.view, self.now(), Reason.CAMERA, why))
             return
-        at, work = self.now(), self._part(command.part)
-        work.frames[command.view] = frame
-        work.capture_ns = max(work.capture_ns, at - started)
-        self.post(FrameCaptured(command.part, command.view, at, Ns(frame.exposed_at), frame.counter, frame.camera))
+        await self._captures.perform(command, rule, view.camera, replay)
         cycle = self.station.cycles.get(command.part)
         if self._listeners is not None and cycle is not None and cycle.stage is Stage.INFERRING:
             self._listeners.acquired(command.part)
+
+    def _took(self, command: Capture, frame: Frame, took_ns: int) -> None:
+        work = self._part(command.part)
+        work.frames[command.view] = frame
+        work.capture_ns = max(work.capture_ns, took_ns)
 
     def _infer(self, command: Infer) -> None:
         part, view = command.part, command.view
@@ -311,8 +311,10 @@ class Runtime:
         images = self._devices.images
         if images is not None and work.outcome is not None:
             wall_ns = self._devices.clock.wall_ns()
-            for frame in work.frames.values():
-                images.keep(frame, work.outcome, wall_ns)
+            judged = {fact.view for fact in work.outcome.frames if fact.used}
+            for view, frame in work.frames.items():
+                if view in judged or work.outcome.verdict is Verdict.NO_DECISION:
+                    images.keep(frame, work.outcome, wall_ns)
 
     # --- recipes ----------------------------------------------------------------------------------------------
 

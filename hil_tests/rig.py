@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from controller.errors import DeviceError
+from controller.priority import raise_device
 from controller.sim.belt import Belt
 from controller.sim.plc_commands import LiveTally, PulseFaultReset, RequestRecipe, SetEnable, TriggerNow
 from controller.sim.plc_image import GateAction
@@ -86,13 +87,6 @@ class RigOptions:
     packages: Path | None = None
     data_dir: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-def _prefer(task: int) -> None:
-    """Keep the computer's load from PLC and network, which are other devices on a real line."""
-    # Without the right to do so the figures are as honest as the computer is idle.
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, task, -10)
 
 
 def dwell(seconds: float) -> None:
@@ -190,10 +184,9 @@ class Rig:
         self.show_good_part()
         self.plc.start()
         address = self.plc.wait_ready(_START_S)
-        _prefer(self.plc.pid)
         if self.file.network.shaper:
             self.shaper = self._open.enter_context(Shaper("127.0.0.1", self._plc_settings.port, self.file.network.seed))
-            _prefer(self.shaper.thread_id)
+            raise_device(self.shaper.thread_id)
             address = address.replace(str(self._plc_settings.port), str(self.shaper.port))
         self._write_workspace(address)
 
@@ -311,7 +304,6 @@ class Rig:
         self.plc = SoftPlcProcess(self._plc_settings)
         self.plc.start()
         self.plc.wait_ready(_START_S)
-        _prefer(self.plc.pid)
 
     def wait_live(self, when: Callable[[LiveTally], bool], timeout_s: float = 10.0, *, quietly: bool = False) -> None:
         """Wait for the PLC's live figures to fulfil a condition. quietly: it is enough to have waited."""

@@ -11,6 +11,8 @@ catalogue.toml::
     minor = 0.5
     major = 20
     critical = 500
+    false_reject = 1            # money per good part that is thrown away
+    second_look = 0.2           # money per UNSURE part that a person looks at
 
     [[defects]]
     name = "scratch"
@@ -41,6 +43,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.errors import InferenceFailed, ModelRejected
 from models.finding import RawFinding
+from models.optics.scale import Scale, UniformScale
 from statemachines.vocabulary import Assessment, Finding, Severity, Verdict
 
 _UNIT = {"length": "mm", "width": "mm", "area": "mm²", "count": ""}
@@ -89,11 +92,14 @@ class DefectType(_Strict):
 
 
 class Costs(_Strict):
-    """Money per escaped defect; used to choose thresholds."""
+    """Money per escaped defect, per good part that is rejected, and per part that a person looks at once more; used to
+    choose thresholds."""
 
     minor: Positive = 1.0
     major: Positive = 10.0
     critical: Positive = 100.0
+    false_reject: Positive = 1.0
+    second_look: Positive = 0.2
 
 
 class Catalogue(_Strict):
@@ -132,14 +138,14 @@ class Catalogue(_Strict):
                     file, "classes", name, f"the catalogue knows {', '.join(known)}: add this defect type to it"
                 )
 
-    def assess(self, findings: Sequence[RawFinding], mm_per_px: float, score: float) -> Assessment:
+    def assess(self, findings: Sequence[RawFinding], mm_per_px: float | Scale, score: float) -> Assessment:
         """Grade a view's findings. Pure.
 
-        mm_per_px: of the view. score: how bad the model thinks the view is, 0 to 1. Raises InferenceFailed for a
-        number that is not finite or a defect type that is not in the catalogue: never "nothing found".
+        mm_per_px: a number, or the scale of a calibrated plane. score: how bad the model thinks the view is, 0 to 1.
+        Raises InferenceFailed for a number that is not finite or a defect type that is not in the catalogue: never
+        "nothing found".
         """
-        if not (math.isfinite(mm_per_px) and mm_per_px > 0):
-            raise InferenceFailed(f"mm per pixel is {mm_per_px}")
+        scale = _scale(mm_per_px)
         if not 0 <= score <= 1:
             raise InferenceFailed(f"the model's score is {score}, not between 0 and 1")
         types = {defect.name: defect for defect in self.defects}
@@ -158,8 +164,9 @@ class Catalogue(_Strict):
         graded: list[Finding] = []
         verdicts: list[tuple[Verdict, str]] = []
         for kind, raw in kept:
-            length, width = raw.length_px * mm_per_px, raw.width_px * mm_per_px
-            area = raw.area_px * mm_per_px * mm_per_px
+            length, width, area = scale.size(raw)
+            if not math.isfinite(length + width + area):
+                raise InferenceFailed(f"a finding of {raw.defect!r} has no size on the inspection plane: {raw}")
             if kind.measure == "count":
                 severity, verdict, why = counts[kind.name]
             else:
@@ -171,6 +178,14 @@ class Catalogue(_Strict):
             )
         verdicts += [(verdict, why) for _, verdict, why in counts.values()]
         return _conclude(graded, verdicts, score)
+
+
+def _scale(mm_per_px: float | Scale) -> Scale:
+    if not isinstance(mm_per_px, (int, float)):
+        return mm_per_px
+    if not (math.isfinite(mm_per_px) and mm_per_px > 0):
+        raise InferenceFailed(f"mm per pixel is {mm_per_px}")
+    return UniformScale(mm_per_px)
 
 
 def _check_finite(raw: RawFinding) -> None:

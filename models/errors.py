@@ -21,3 +21,11 @@ class InferenceFailed(ModelError):
 
 class ImageUnfit(ModelError):
     """The frame is too dark, too bright or too flat to be judged; its part is NO_DECISION, image quality."""
+
+
+class CalibrationRefused(ModelError):
+    """The pictures of a target do not make a calibration that may be trusted."""
+
+
+class ImagesRefused(ModelError):
+    """The images do not show what a view's good images are like."""

@@ -45,6 +45,7 @@ class Frame:
     pixels: (H, W) grey or (H, W, 3) RGB, uint8, C-contiguous, never written to again.
     exposed_at: start of exposure, monotonic ns; where the device has no time of its own, the time just before it was
     asked to expose. counter: the camera's frame counter, strictly rising. camera: its serial number or name.
+    exposure_ns: how long it was exposed, None where the device does not say.
     """
 
     view: str
@@ -52,3 +53,4 @@ class Frame:
     exposed_at: int
     counter: int
     camera: str
+    exposure_ns: int | None = None

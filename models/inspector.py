@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from models.catalogue import Catalogue
 from models.decode import DECODERS
 from models.errors import ImageUnfit, InferenceFailed, ModelRejected
 from models.frame import Frame, ImageBand
+from models.golden import check_golden
+from models.optics.scale import Scale
+from models.optics.watch import ImageWatch
 from models.package import MANIFEST
 from models.runner import Runner
 from statemachines.vocabulary import Assessment
@@ -19,7 +20,8 @@ Region = tuple[int, int, int, int]
 
 class Inspector:
     """Judges one view. roi: x, y, width, height in frame pixels, None for the whole frame. size: width and height that
-    a frame must have, None for any.
+    a frame must have, None for any. mm_per_px: a number, or the scale of a calibrated plane. watch: what good frames of
+    this view are like; None where that was not learned.
 
     Raises ModelRejected where model and catalogue do not fit each other.
     """
@@ -28,10 +30,11 @@ class Inspector:
         self,
         runner: Runner,
         catalogue: Catalogue,
-        mm_per_px: float,
+        mm_per_px: float | Scale,
         roi: Region | None = None,
         band: ImageBand = ImageBand(),
         size: tuple[int, int] | None = None,
+        watch: ImageWatch | None = None,
     ) -> None:
         manifest = runner.package.manifest
         if manifest.task not in DECODERS:
@@ -41,13 +44,15 @@ class Inspector:
         self._manifest = manifest
         self._decode = DECODERS[manifest.task]
         self._catalogue = catalogue
-        self._mm_per_px = mm_per_px
+        self._scale = mm_per_px
         self._roi = roi
         self._band = band
         self._size = size
+        self._watch = watch
 
     def warm_up(self) -> None:
-        """Load and prove the model: its outputs are numbers, and such as its decoder reads. Raises ModelRejected."""
+        """Load and prove the model: its outputs are numbers, such as its decoder reads, and on the package's golden
+        images those that it gave when it was packed. Raises ModelRejected."""
         self.runner.load()
         self.runner.warm_up()
         spec = self._manifest.input
@@ -59,6 +64,7 @@ class Inspector:
             raise ModelRejected(
                 str(self.runner.package.folder / MANIFEST), "task", self._manifest.task, cure
             ) from error
+        check_golden(self.runner, self._decode)
 
     def cancel(self) -> None:
         """Ask a running inspection to give up; from any thread."""
@@ -83,6 +89,8 @@ class Inspector:
             if not (0 <= left < left + width <= columns and 0 <= top < top + height <= rows):
                 raise InferenceFailed(f"the region of interest {self._roi} leaves the frame {pixels.shape[:2]}")
             pixels = pixels[top : top + height, left : left + width]
+        if self._watch is not None and (complaint := self._watch.complaint(frame)) is not None:
+            raise ImageUnfit(complaint)
         complaint = self._band.complaint(self.runner.take(pixels))
         if complaint is not None:
             raise ImageUnfit(complaint)
@@ -90,7 +98,5 @@ class Inspector:
         decoded = self._decode(outputs, self._manifest, pixels.shape[1], pixels.shape[0])
         findings = decoded.findings
         if (left or top) and findings:
-            findings = tuple(
-                replace(f, region=(f.region[0] + left, f.region[1] + top, *f.region[2:])) for f in findings
-            )
-        return self._catalogue.assess(findings, self._mm_per_px, decoded.score)
+            findings = tuple(found.moved(left, top) for found in findings)
+        return self._catalogue.assess(findings, self._scale, decoded.score)

@@ -72,6 +72,15 @@ class OutputSpec(_Strict):
     max_candidates: Annotated[int, Field(ge=1, le=10_000)] = 300
 
 
+class Golden(_Strict):
+    """A picture in the package and the score that the preferred graph gave it when it was packed: looked at again at
+    every load. A package that answers differently on this computer is refused."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]+\.png$")]
+    score: Share
+    findings: Annotated[int, Field(ge=0)]
+
+
 class Manifest(_Strict):
     """Everything needed to run and to judge a model."""
 
@@ -91,6 +100,7 @@ class Manifest(_Strict):
     licence: Annotated[str, Field(min_length=1)]
     created: Annotated[str, Field(min_length=4)]
     notes: str = ""
+    golden: tuple[Golden, ...] = ()
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
 
     @model_validator(mode="after")
@@ -103,6 +113,9 @@ class Manifest(_Strict):
             raise ValueError('a detecting model names its box format: output.box_format = "yolov8"')
         if self.task != "anomaly" and self.output.score_orientation != "high_is_bad":
             raise ValueError(f'the outputs of a {self.task} model have a meaning of their own: leave "high_is_bad"')
+        for golden in self.golden:
+            if self.files and golden.file not in self.files:
+                raise ValueError(f"the golden image {golden.file} is not listed under files: repack it")
         if self.preferred not in self.graphs:
             raise ValueError(f"preferred is {self.preferred}, but graphs has only {', '.join(self.graphs)}")
         return self
@@ -121,6 +134,12 @@ class ModelPackage:
     manifest: Manifest
     hash: str
     signed: bool
+
+    @property
+    def content_hash(self) -> str:
+        """As hash, but without the time of packing: the same for builds that came to the same."""
+        timeless = self.manifest.model_dump(mode="json", by_alias=True, exclude={"created"})
+        return hashlib.sha256(json.dumps(timeless, sort_keys=True).encode()).hexdigest()
 
     def graph(self, precision: str | None = None) -> Path:
         """Path of a graph's .xml, the preferred one by default. Raises ModelRejected."""

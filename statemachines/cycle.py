@@ -12,6 +12,7 @@ from enum import Enum
 
 from statemachines.decision import Ruling, combine, rule
 from statemachines.errors import IllegalEvent
+from statemachines.views import ViewFailure, ViewPolicy
 from statemachines.vocabulary import (
     Action,
     Answer,
@@ -24,6 +25,7 @@ from statemachines.vocabulary import (
     Failed,
     Finding,
     FrameCaptured,
+    FrameFact,
     Infer,
     Inferred,
     Mode,
@@ -115,7 +117,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """One part in flight. Recipe, mode and deadline stay those of its trigger."""
+    """One part in flight. Recipe, mode and deadline stay those of its trigger.
+
+    reserve: redundant views whose frame is here and not judged, since nothing has failed. failed: in order.
+    """
 
     part: PartKey
     part_id: PartId
@@ -128,6 +133,9 @@ class Cycle:
     deadline: Ns
     frames_due: frozenset[str] = frozenset()
     verdicts_due: frozenset[str] = frozenset()
+    reserve: frozenset[str] = frozenset()
+    failed: tuple[ViewFailure, ...] = ()
+    frames: tuple[FrameFact, ...] = ()
     assessments: tuple[Assessment, ...] = ()
     captured_at: Ns = Ns(0)
     inferred_at: Ns = Ns(0)
@@ -146,6 +154,16 @@ class Cycle:
         """Ended, and nothing of it is on its way any more."""
         return self.stage in FINAL and not self.frames_due and not self.verdicts_due
 
+    def has_failed(self, view: str) -> bool:
+        """This view gave nothing usable."""
+        return any(failure.view == view for failure in self.failed)
+
+    @property
+    def frames_needed(self) -> frozenset[str]:
+        """Frames that the verdict still waits for: those of redundant views only where their view has failed."""
+        rules = map(self.recipe.rule, self.frames_due)
+        return frozenset(r.name for r in rules if not r.stands_in_for or self.has_failed(r.stands_in_for))
+
 
 Step = tuple[Cycle, tuple[Command, ...]]
 Effect = Callable[[Cycle, CycleEvent, Context], Step]
@@ -153,11 +171,17 @@ Effect = Callable[[Cycle, CycleEvent, Context], Step]
 
 def begin(cycle: Cycle) -> Step:
     """Start a part that may be inspected: expose every view, arm its deadline."""
-    until = Ns(cycle.triggered_at + cycle.recipe.capture_window_ns)
     views = cycle.recipe.views
     started = replace(cycle, stage=Stage.CAPTURING, frames_due=frozenset(views))
-    captures = tuple(Capture(cycle.part, view, until, cycle.deadline) for view in views)
+    captures = tuple(_capture(cycle, view) for view in views)
     return started, (*captures, ArmDeadline(cycle.part, cycle.deadline))
+
+
+def _capture(cycle: Cycle, view: str) -> Capture:
+    rule = cycle.recipe.rule(view)
+    _, last = rule.exposure(cycle.triggered_at, cycle.recipe.capture_window_ns)
+    expose_at, by = cycle.triggered_at + rule.delay_ns, rule.frame_by(cycle.triggered_at, cycle.deadline)
+    return Capture(cycle.part, view, Ns(expose_at), Ns(last), Ns(by))
 
 
 def refuse(cycle: Cycle, at: Ns, reason: Reason, why: str, context: Context) -> Step:
@@ -192,45 +216,106 @@ def step(cycle: Cycle, event: CycleEvent, context: Context = Context()) -> Step:
 
 def _take_frame(cycle: Cycle, event: CycleEvent, context: Context) -> Step:
     assert isinstance(event, FrameCaptured)
+    view, rule = event.view, cycle.recipe.rule(event.view)
+    cycle = replace(_seen(cycle, event), captured_at=event.at)
+    first, last = rule.exposure(cycle.triggered_at, cycle.recipe.capture_window_ns)
+    if not first <= event.exposed_at:
+        early_ms, since = (
+            (first - event.exposed_at) / 1e6,
+            "its time" if rule.joined or rule.delay_ns else "the trigger",
+        )
+        why = f"{view}: frame {event.counter} was exposed {early_ms:.1f} ms before {since}"
+        return _fail_view(cycle, view, event.at, Reason.CAMERA, why, context)
+    if not event.exposed_at <= last:
+        reason, what = (Reason.CAMERA, "its time") if rule.joined else (Reason.LATE_TRIGGER, "the capture window")
+        why = f"{view}: frame {event.counter} was exposed {(event.exposed_at - last) / 1e6:.1f} ms after {what}"
+        return _fail_view(cycle, view, event.at, reason, why, context)
+    if rule.policy is ViewPolicy.REDUNDANT and not cycle.has_failed(rule.stands_in_for):
+        cycle = replace(cycle, reserve=cycle.reserve | {view})
+        return replace(cycle, stage=_waiting(cycle)), ()
+    cycle, commands = _judge(cycle, view)
+    return replace(cycle, stage=_waiting(cycle)), commands
+
+
+def _seen(cycle: Cycle, event: FrameCaptured) -> Cycle:
+    """The frame is here: it is not awaited any more, and the part's record names it."""
+    frame = FrameFact(event.view, event.camera, event.counter, event.exposed_at, event.exposure_ns)
     due = _due(cycle.frames_due, event.view, event)
-    cycle = replace(cycle, frames_due=due, captured_at=event.at)
-    limit = cycle.triggered_at + cycle.recipe.capture_window_ns
-    if not cycle.triggered_at <= event.exposed_at:
-        early_ms = (cycle.triggered_at - event.exposed_at) / 1e6
-        why = f"{event.view}: frame {event.counter} was exposed {early_ms:.1f} ms before the trigger"
-        return _undecided(cycle, event.at, Reason.CAMERA, why, context)
-    if not event.exposed_at <= limit:
-        late_ms = (event.exposed_at - limit) / 1e6
-        why = f"{event.view}: frame {event.counter} was exposed {late_ms:.1f} ms after the capture window"
-        return _undecided(cycle, event.at, Reason.LATE_TRIGGER, why, context)
-    stage = Stage.CAPTURING if due else Stage.INFERRING
-    cycle = replace(cycle, stage=stage, verdicts_due=cycle.verdicts_due | {event.view})
-    return cycle, (Infer(cycle.part, event.view, cycle.deadline),)
+    return replace(cycle, frames_due=due, frames=(*cycle.frames, frame))
+
+
+def _waiting(cycle: Cycle) -> Stage:
+    return Stage.CAPTURING if cycle.frames_due else Stage.INFERRING
+
+
+def _judge(cycle: Cycle, view: str) -> Step:
+    """Have the view's frame judged."""
+    used = tuple(replace(frame, used=frame.used or frame.view == view) for frame in cycle.frames)
+    cycle = replace(cycle, verdicts_due=cycle.verdicts_due | {view}, reserve=cycle.reserve - {view}, frames=used)
+    return cycle, (Infer(cycle.part, view, cycle.deadline),)
+
+
+def _fail_view(cycle: Cycle, view: str, at: Ns, reason: Reason, why: str, context: Context) -> Step:
+    """A view gave nothing. A redundant one takes over; without one the view's policy says what becomes of the part."""
+    recipe = cycle.recipe
+    frames = tuple(replace(f, used=f.used and f.view != view) for f in cycle.frames)
+    cycle = replace(cycle, failed=(*cycle.failed, ViewFailure(view, reason, why)), frames=frames)
+    replaced = recipe.rule(view).stands_in_for or view
+    if not cycle.has_failed(replaced):
+        return replace(cycle, stage=_waiting(cycle)), ()
+    for stand_in in recipe.stand_ins(replaced):
+        if stand_in in cycle.reserve:
+            cycle, commands = _judge(cycle, stand_in)
+            return replace(cycle, stage=_waiting(cycle)), commands
+        if stand_in in cycle.frames_due or stand_in in cycle.verdicts_due:
+            return replace(cycle, stage=_waiting(cycle)), ()
+    if recipe.rule(replaced).policy is ViewPolicy.REQUIRED:
+        first = next(failure for failure in cycle.failed if failure.view == replaced)
+        others = [f.why for f in cycle.failed if recipe.rule(f.view).stands_in_for == replaced]
+        return _undecided(cycle, at, Reason(first.reason), "; ".join((first.why, *others)), context)
+    return _decide(cycle, at, context)
+
+
+def _decide(cycle: Cycle, at: Ns, context: Context) -> Step:
+    """All views together, once nothing is awaited that the verdict needs."""
+    if cycle.verdicts_due or cycle.frames_needed:
+        return replace(cycle, stage=_waiting(cycle)), ()
+    if not cycle.assessments and cycle.failed:
+        why = "; ".join(failure.why for failure in cycle.failed)
+        return _undecided(cycle, at, Reason(cycle.failed[0].reason), why, context)
+    judgement = combine(cycle.assessments)
+    if judgement is None:
+        return _undecided(cycle, at, Reason.MODEL, "the models gave no usable result", context)
+    why = "; ".join((judgement.why, *(f"without {failure.why}" for failure in cycle.failed)))
+    cycle = replace(cycle, findings=judgement.findings)
+    return _publish(cycle, at, judgement.verdict, Reason.DECIDED, why, judgement.score, context)
 
 
 def _take_assessment(cycle: Cycle, event: CycleEvent, context: Context) -> Step:
     assert isinstance(event, Inferred)
     due = _due(cycle.verdicts_due, event.view, event)
-    assessments = (*cycle.assessments, event.assessment)
+    assessments = (*cycle.assessments, _of_view(event, several=len(cycle.recipe.views) > 1))
     cycle = replace(cycle, verdicts_due=due, assessments=assessments, inferred_at=event.at)
     if not event.at <= cycle.deadline:
         return _undecided(cycle, event.at, Reason.DEADLINE, "judged after the deadline", context)
-    if due or cycle.frames_due:
-        return cycle, ()
-    judgement = combine(cycle.assessments)
-    if judgement is None:
-        return _undecided(cycle, event.at, Reason.MODEL, "the models gave no usable result", context)
-    cycle = replace(cycle, findings=judgement.findings)
-    return _publish(cycle, event.at, judgement.verdict, Reason.DECIDED, judgement.why, judgement.score, context)
+    return _decide(cycle, event.at, context)
+
+
+def _of_view(event: Inferred, *, several: bool) -> Assessment:
+    """The assessment with its findings named for their view; among several views its why is, too."""
+    assessment = event.assessment
+    why = f"{event.view}: {assessment.why}" if several else assessment.why
+    findings = tuple(replace(finding, view=event.view) for finding in assessment.findings)
+    return replace(assessment, findings=findings, why=why)
 
 
 def _give_up_view(cycle: Cycle, event: CycleEvent, context: Context) -> Step:
     assert isinstance(event, Failed)
-    return _undecided(_forget(cycle, event), event.at, event.reason, event.why, context)
+    return _fail_view(_forget(cycle, event), event.view, event.at, event.reason, event.why, context)
 
 
 def _give_up_time(cycle: Cycle, event: CycleEvent, context: Context) -> Step:
-    missing = "frame" if cycle.stage is Stage.CAPTURING else "model"
+    missing = "frame" if cycle.frames_needed else "model"
     return _undecided(cycle, event.at, Reason.DEADLINE, f"deadline passed while waiting for the {missing}", context)
 
 
@@ -292,7 +377,15 @@ def _note_late(cycle: Cycle, event: CycleEvent, _: Context) -> Step:
         what = f"{event.view}: {event.why}"
     elif isinstance(event, FrameCaptured):
         what = f"{event.view}: frame {event.counter} came late"
-    return _forget(cycle, event), (RecordLate(cycle.part, event.at, what),)
+    after = _forget(cycle, event)
+    if isinstance(event, Failed):
+        after = replace(after, failed=(*after.failed, ViewFailure(event.view, event.reason, event.why)))
+    if isinstance(event, (FrameCaptured, Failed)):
+        rule = cycle.recipe.rule(event.view)
+        if rule.stands_in_for and not cycle.has_failed(rule.stands_in_for):
+            # Nobody waited for it: the part was decided without its redundant camera.
+            return after, ()
+    return after, (RecordLate(cycle.part, event.at, what),)
 
 
 def _ignore(cycle: Cycle, _event: CycleEvent, _context: Context) -> Step:
@@ -309,7 +402,7 @@ def _forget(cycle: Cycle, event: CycleEvent) -> Cycle:
     """The view that this event speaks of is not on its way any more."""
     match event:
         case FrameCaptured():
-            return replace(cycle, frames_due=_due(cycle.frames_due, event.view, event))
+            return _seen(cycle, event)
         case Inferred():
             return replace(cycle, verdicts_due=_due(cycle.verdicts_due, event.view, event))
         case Failed() if event.view in cycle.frames_due:
@@ -397,6 +490,7 @@ def _outcome(cycle: Cycle, at: Ns, *, answered: bool) -> Outcome:
         score=answer.score if answer else 0.0,
         why=cycle.why,
         stamps={name: int(stamp) for name, stamp in reached.items() if stamp},
+        frames=cycle.frames,
     )
 
 
@@ -408,12 +502,12 @@ _OUT = (_S.QUEUED, _S.PUBLISHING, _S.ABANDONED)
 TABLE: dict[tuple[Stage, type[CycleEvent]], tuple[tuple[Stage, ...], Effect]] = {
     (_S.CAPTURING, FrameCaptured): ((_S.CAPTURING, _S.INFERRING, *_OUT), _take_frame),
     (_S.CAPTURING, Inferred): ((_S.CAPTURING, *_OUT), _take_assessment),
-    (_S.CAPTURING, Failed): (_OUT, _give_up_view),
+    (_S.CAPTURING, Failed): ((_S.CAPTURING, _S.INFERRING, *_OUT), _give_up_view),
     (_S.CAPTURING, DeadlinePassed): (_OUT, _give_up_time),
     (_S.CAPTURING, Distrusted): (_OUT, _distrust),
     (_S.CAPTURING, Abandoned): ((_S.ABANDONED,), _abandon),
     (_S.INFERRING, Inferred): ((_S.INFERRING, *_OUT), _take_assessment),
-    (_S.INFERRING, Failed): (_OUT, _give_up_view),
+    (_S.INFERRING, Failed): ((_S.INFERRING, *_OUT), _give_up_view),
     (_S.INFERRING, DeadlinePassed): (_OUT, _give_up_time),
     (_S.INFERRING, Distrusted): (_OUT, _distrust),
     (_S.INFERRING, Abandoned): ((_S.ABANDONED,), _abandon),

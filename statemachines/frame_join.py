@@ -46,15 +46,16 @@ class Exposed:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A part that waits for its frame. around: when its exposure should be."""
+    """A part that waits for its frame, or did. around: when its exposure should be."""
 
     part: PartKey
     around: Ns
+    given_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FrameJoin:
-    """What waits for what. served: where parts that have their frame were expected, for telling double exposures."""
+    """What waits for what. served: where parts that wait no more were expected: what fits them is nobody else's."""
 
     rules: JoinRules = JoinRules()
     expected: tuple[Expected, ...] = ()
@@ -130,14 +131,14 @@ class Sign(Enum):
     CROWDED = "a part closer to another than two windows"
     FITS_SEVERAL = "fits several frames"
     FITS_ONE = "fits one"
-    FITS_SERVED = "fits a part that has its frame"
+    FITS_SERVED = "fits a part that has its frame, or waits no more"
     FITS_NONE = "fits none yet"
 
 
 def step(join: FrameJoin, event: JoinEvent) -> Reply:
     """Take one event."""
     if isinstance(event, PartGivenUp):
-        return replace(join, expected=tuple(e for e in join.expected if e.part != event.part)), ()
+        return _give_up(join, event.part), ()
     return TABLE[type(event), classify(join, event)](join, event)
 
 
@@ -171,6 +172,13 @@ def _frames_near(join: FrameJoin, around: int) -> list[Exposed]:
     """Waiting frames that fit, the first exposed first."""
     near = [frame for frame in join.frames if abs(frame.at - around) <= join.rules.window_ns]
     return sorted(near, key=lambda frame: frame.at)
+
+
+def _give_up(join: FrameJoin, part: PartKey) -> FrameJoin:
+    """Its place is remembered: its frame may still come, and must not fit a neighbour then."""
+    gone = tuple(replace(e, given_up=True) for e in join.expected if e.part == part)
+    kept = tuple(e for e in join.expected if e.part != part)
+    return replace(join, expected=kept, served=(*join.served, *gone)[-join.rules.kept :])
 
 
 # --- effects --------------------------------------------------------------------------------------------------
@@ -244,6 +252,12 @@ def _drop(why: str) -> Effect:
     return effect
 
 
+def _drop_served(join: FrameJoin, event: JoinEvent) -> Reply:
+    assert isinstance(event, FrameSeen)
+    part, *_ = _near(join.served, event.frame.at, join.rules.window_ns)
+    return _drop("came after its part was given up" if part.given_up else "double exposure")(join, event)
+
+
 def _wait_for_part(join: FrameJoin, event: JoinEvent) -> Reply:
     """The camera was faster than the PLC, or there is no part: it waits, and the oldest gives way."""
     assert isinstance(event, FrameSeen)
@@ -268,7 +282,7 @@ TABLE: dict[tuple[type[JoinEvent], Sign], Effect] = {
     (FrameSeen, Sign.AGAIN): _drop("delivered twice"),
     (FrameSeen, Sign.BACKWARDS): _distrust,
     (FrameSeen, Sign.FITS_ONE): _join_frame,
-    (FrameSeen, Sign.FITS_SERVED): _drop("double exposure"),
+    (FrameSeen, Sign.FITS_SERVED): _drop_served,
     (FrameSeen, Sign.FITS_NONE): _wait_for_part,
 }
 """Every sign of each event and what it does. A part that waits in vain is given up at its deadline by who waits."""

@@ -7,7 +7,7 @@ without an answer: nothing of a job ever reaches the PLC's result ring, its coun
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from statemachines import cycle as part_cycle
 from statemachines.cycle import FINAL, Cycle
@@ -53,7 +53,9 @@ def link_forbids(handshake: Handshake, enable_seen_low: bool) -> str | None:
 
 
 def begin(event: JobRequested, recipe: RecipeFacts) -> tuple[Cycle, tuple[Command, ...]]:
-    """Take the job in as a part of its own: recorded, captured, timed like any other."""
+    """Take the job in as a part of its own: recorded, captured, timed like any other. Kept images come on command."""
+    if event.part.source == REPLAY:
+        recipe = replace(recipe, rules=tuple(rule.commanded() for rule in recipe.rules))
     cycle = Cycle(
         part=event.part,
         part_id=event.part_id,

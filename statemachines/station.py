@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from statemachines import cycle as part_cycle
-from statemachines import four_phase, handshake, health, jobs, line
+from statemachines import four_phase, handshake, health, jobs, line, view_watch
+from statemachines.belt_speed import BeltSpeed
 from statemachines.cycle import Abandoned, Context, Cycle, CycleEvent, Distrusted, TurnCame
 from statemachines.decision import rule
 from statemachines.errors import IllegalEvent
@@ -21,6 +22,8 @@ from statemachines.jobs import Jobs
 from statemachines.line import Line
 from statemachines.phases import ResultPhase, TriggerPhase
 from statemachines.sequence import slot_of
+from statemachines.view_watch import ViewWatch
+from statemachines.views import ViewRule
 from statemachines.vocabulary import (
     Action,
     ActNoted,
@@ -78,6 +81,8 @@ PLC = "plc"
 RECIPE_LOADING, RECIPE_LOADED, RECIPE_REFUSED = 0, 1, 2
 MODE_LOWERED = "mode lowered"
 """Source of the report that a person lowered the mode."""
+VIEW = "view:"
+"""Begin of the source of reports on a view that was done without."""
 
 
 NO_RECIPE = RecipeFacts(
@@ -142,6 +147,10 @@ class Station:
     cycles: Mapping[PartKey, Cycle] = field(default_factory=dict[PartKey, Cycle])
     slot_owner: Mapping[int, PartKey] = field(default_factory=dict[int, PartKey])
     last_counter: Mapping[str, int] = field(default_factory=dict[str, int])
+    joined_counters: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    """By camera that the line triggers: the frames used last. Their parts may come in another order than they."""
+    belt: BeltSpeed = BeltSpeed()
+    views: ViewWatch = ViewWatch()
     trigger_ack: int = 0
     capture_done: int = 0
     gate_seq: int = 0
@@ -309,6 +318,8 @@ def _plc_read(station: Station, event: PlcRead) -> Step:
             commands.append(RecordGate(head.gate_seq, station.handshake.session_id, head.gate_outcome, event.at))
     if not head.enable and not station.enable_seen_low:
         station = replace(station, enable_seen_low=True)
+    if station.recipe is not None and any(rule.encoder_offset for rule in station.recipe.rules):
+        station = replace(station, belt=station.belt.seen(event.sent_at, head.encoder_now))
     station = _fault_reset(station, head.fault_reset)
     before = station.handshake
     contract = station.rules.contract
@@ -375,10 +386,11 @@ def _withdrawn(station: Station, event: PlcRead, notice: handshake.Withdrawn) ->
 
 def _accept(station: Station, event: PlcRead, notice: handshake.Announced) -> Step:
     """Take one part in: inspect it, or answer at once why not."""
-    refusal = _refusal(station, event, notice)
+    recipe = _timed(station, event)
+    refusal = _refusal(station, event, notice) or _lost_belt(recipe)
     if refusal is not None and refusal[0] in _NOT_TAKEN and station.rules.contract.four_phase:
         return _not_taken(station, event, notice, *refusal)
-    slot, recipe = notice.slot, station.recipe or NO_RECIPE
+    slot = notice.slot
     part = PartKey(station.handshake.session_id, PLC, slot.seq)
     cycle = Cycle(
         part=part,
@@ -418,6 +430,26 @@ def _accept(station: Station, event: PlcRead, notice: handshake.Announced) -> St
     return station, (record, *commands)
 
 
+def _timed(station: Station, event: PlcRead) -> RecipeFacts:
+    """The recipe as it holds for a part of now: distances along the belt have become times."""
+    recipe = station.recipe or NO_RECIPE
+    if not any(rule.encoder_offset for rule in recipe.rules):
+        return recipe
+
+    def timed(rule: ViewRule) -> ViewRule:
+        delay = station.belt.delay(rule.encoder_offset, event.at) if rule.encoder_offset else 0
+        return rule if delay is None else replace(rule, delay_ns=rule.delay_ns + delay, encoder_offset=0)
+
+    return replace(recipe, rules=tuple(timed(rule) for rule in recipe.rules))
+
+
+def _lost_belt(recipe: RecipeFacts) -> tuple[Reason, str] | None:
+    lost = next((rule for rule in recipe.rules if rule.encoder_offset), None)
+    if lost is None:
+        return None
+    return Reason.CAMERA, f"{lost.name}: EncoderNow does not move, when the part passes this camera is not known"
+
+
 _NOT_TAKEN = frozenset({Reason.NOT_READY, Reason.FAILSAFE})
 """Why Ready is 0. With one trigger and one result there is nowhere to put an answer then: TriggerAck stays away."""
 
@@ -446,14 +478,20 @@ def _refusal(station: Station, event: PlcRead, notice: handshake.Announced) -> t
         return overrun
     if notice.slot.recipe_id != recipe.id:
         return Reason.RECIPE, f"the trigger names recipe {notice.slot.recipe_id}, loaded is {recipe.id}"
+    age = event.at - notice.triggered_at
+    if recipe.joined:
+        # The camera saw the part by itself: its frame is found by time, as long as there is any left to judge it.
+        return (
+            overrun if age < recipe.deadline_ns else (Reason.LATE_TRIGGER, _late(age, "deadline", recipe.deadline_ns))
+        )
     if not notice.newest:
         return Reason.LATE_TRIGGER, "a later trigger was seen in the same read"
-    age = event.at - notice.triggered_at
-    if not age <= recipe.capture_window_ns:
-        return Reason.LATE_TRIGGER, (
-            f"seen {age / 1e6:.1f} ms after the trigger, capture window is {recipe.capture_window_ns / 1e6:.1f} ms"
-        )
-    return overrun
+    window = recipe.capture_window_ns + recipe.first_delay_ns
+    return overrun if age <= window else (Reason.LATE_TRIGGER, _late(age, "capture window", window))
+
+
+def _late(age: int, what: str, limit: int) -> str:
+    return f"seen {age / 1e6:.1f} ms after the trigger, {what} is {limit / 1e6:.1f} ms"
 
 
 def _end_session(station: Station, at: Ns, reason: Reason, why: str) -> Step:
@@ -580,9 +618,22 @@ def _keep(station: Station, cycle: Cycle, commands: tuple[Command, ...]) -> Step
     if cycle.settled:
         cycles.pop(cycle.part, None)
         extra.append(Release(cycle.part))
+        if cycle.recipe.rules and cycle.part.source == PLC:
+            station, told = _watch_views(station, cycle)
+            extra += told
     else:
         cycles[cycle.part] = cycle
     return replace(station, cycles=cycles), (*commands, *extra)
+
+
+def _watch_views(station: Station, cycle: Cycle) -> Step:
+    watch, news = view_watch.look(station.views, cycle)
+    station, told = replace(station, views=watch), list[Command]()
+    at = max(cycle.handed_at, cycle.captured_at, cycle.inferred_at)
+    for view, (state, why) in news.items():
+        station, more = _health_reported(station, HealthReported(at, f"{VIEW}{view}", state, why))
+        told += more
+    return station, tuple(told)
 
 
 def _count_answer(station: Station, cycle: Cycle, command: Publish) -> Station:
@@ -619,18 +670,42 @@ def _count_end(station: Station, command: RecordOutcome) -> Station:
 
 def _frame_captured(station: Station, event: FrameCaptured) -> Step:
     """A frame counts once: a camera that hands out the same one again let its part down."""
-    last = station.last_counter.get(event.camera, -1)
-    if event.counter <= last:
-        why = f"{event.view}: camera {event.camera} delivered frame {event.counter} again (last was {last})"
-        return _drive(station, Failed(event.part, event.view, event.at, Reason.CAMERA, why))
-    station = replace(station, last_counter={**station.last_counter, event.camera: event.counter})
-    station, commands = _drive(station, event)
     cycle = station.cycles.get(event.part)
-    if cycle is None or cycle.part.source != PLC:
-        return station, commands
-    if cycle.part.epoch == station.handshake.session_id and not cycle.frames_due:
-        station = replace(station, capture_done=cycle.part.seq)
-    return station, commands
+    joined = cycle is not None and cycle.recipe.rule(event.view).joined
+    if joined:
+        used = station.joined_counters.get(event.camera, ())
+        again, counters = event.counter in used, (*used, event.counter)[-_COUNTERS_KEPT:]
+        fresh = replace(station, joined_counters={**station.joined_counters, event.camera: counters})
+    else:
+        again = event.counter <= station.last_counter.get(event.camera, -1)
+        fresh = replace(station, last_counter={**station.last_counter, event.camera: event.counter})
+    if again:
+        why = f"{event.view}: camera {event.camera} delivered frame {event.counter} again"
+        return _failed(station, Failed(event.part, event.view, event.at, Reason.CAMERA, why))
+    station, commands = _drive(fresh, event)
+    return _captured_all(station, event.part), commands
+
+
+_COUNTERS_KEPT = 32
+
+
+def _failed(station: Station, event: Failed) -> Step:
+    station, commands = _drive(station, event)
+    return _captured_all(station, event.part), commands
+
+
+def _captured_all(station: Station, part: PartKey) -> Station:
+    """Tell the PLC once every view of the part has been seen: an indexing line may move on."""
+    cycle = station.cycles.get(part)
+    if cycle is None or part.source != PLC or part.epoch != station.handshake.session_id:
+        return station
+    if cycle.frames_due or not cycle.captured_at:
+        return station
+    # A late frame of an earlier part must not take the number back.
+    modulus = station.rules.contract.modulus
+    if station.capture_done and (part.seq - station.capture_done) % modulus > modulus // 2:
+        return station
+    return replace(station, capture_done=part.seq)
 
 
 def _session_told(station: Station, event: SessionTold) -> Step:
@@ -746,9 +821,11 @@ def _recipe_loaded(station: Station, event: RecipeLoaded) -> Step:
     latch = station.latch
     if latch.code is FaultCode.MODEL_UNUSABLE:
         latch = health.clear_cause(latch)
-    reports = {source: report for source, report in station.reports.items() if source != "recipe"}
+    # What was said of views was said of those of the recipe before.
+    kept = (source for source in station.reports if source != "recipe" and not source.startswith(VIEW))
+    reports = {source: station.reports[source] for source in kept}
     station = _recipe_answered(station, event.request_seq, RECIPE_LOADED)
-    station = replace(station, recipe=event.recipe, line=current, latch=latch, reports=reports)
+    station = replace(station, recipe=event.recipe, line=current, latch=latch, reports=reports, views=ViewWatch())
     detail = {"loaded": event.recipe.product, "id": event.recipe.id, "hash": event.recipe.hash}
     return station, (RecordEvent(event.at, "recipe", "", detail),)
 
@@ -835,7 +912,7 @@ EFFECTS: dict[type[Event], Callable[[Station, Any], Step]] = {
     TriggerCommitted: _committed,
     FrameCaptured: _frame_captured,
     Inferred: _drive,
-    Failed: _drive,
+    Failed: _failed,
     DeadlinePassed: _drive,
     BlockWritten: _block_written,
     Published: _drive,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import NewType
 
+from statemachines.views import ViewPolicy, ViewRule
+
 Ns = NewType("Ns", int)
 """Monotonic nanoseconds."""
 
@@ -133,7 +135,7 @@ class PartKey:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One graded defect. Sizes in mm; `region` is x, y, width, height in pixels of the view's frame."""
+    """One graded defect. Sizes in mm; `region` is x, y, width, height in pixels of the frame of `view`."""
 
     defect: str
     code: int
@@ -144,6 +146,7 @@ class Finding:
     width_mm: float
     area_mm2: float
     why: str
+    view: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class RecipeFacts:
-    """What the core must know of a recipe. Its hash covers everything that can change a verdict."""
+    """What the core must know of a recipe. Its hash covers everything that can change a verdict.
+
+    rules: of those views that are not simply required and commanded at the trigger.
+    """
 
     id: int
     product: str
@@ -176,6 +182,29 @@ class RecipeFacts:
     deadline_ns: int
     capture_window_ns: int
     policy: Policy
+    rules: tuple[ViewRule, ...] = ()
+
+    def rule(self, view: str) -> ViewRule:
+        """How this view is captured and what it is worth."""
+        return next((rule for rule in self.rules if rule.name == view), ViewRule(view))
+
+    def stand_ins(self, view: str) -> tuple[str, ...]:
+        """The redundant views that replace this one, in the order of the recipe."""
+        return tuple(rule.name for rule in self.rules if rule.stands_in_for == view)
+
+    @property
+    def joined(self) -> bool:
+        """The line triggers every camera: frames find their parts by time, however late a trigger is seen."""
+        return bool(self.views) and all(self.rule(view).joined for view in self.views)
+
+    @property
+    def first_delay_ns(self) -> int:
+        """From the trigger to the first exposure that Linegate commands."""
+        return min((r.delay_ns for r in map(self.rule, self.views) if not r.joined), default=0)
+
+    def may_do_without(self, view: str) -> bool:
+        """A part can be decided although this view gave nothing."""
+        return self.rule(view).policy is not ViewPolicy.REQUIRED or bool(self.stand_ins(view))
 
     @property
     def hash_word(self) -> int:
@@ -285,7 +314,10 @@ class TriggerCommitted:
 
 @dataclass(frozen=True, slots=True)
 class FrameCaptured:
-    """A view's frame is in memory. exposed_at: start of exposure; counter: the camera's own, strictly rising."""
+    """A view's frame is in memory. exposed_at: start of exposure; counter: the camera's own, strictly rising.
+
+    exposure_ns: how long it was exposed, None where the device does not say.
+    """
 
     part: PartKey
     view: str
@@ -293,6 +325,7 @@ class FrameCaptured:
     exposed_at: Ns
     counter: int
     camera: str
+    exposure_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,10 +555,14 @@ class RecordTrigger:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Expose one view now, not later than `until`; FrameCaptured or Failed answers."""
+    """Expose one view at `expose_at`, not later than `until`; FrameCaptured or Failed answers before `deadline`.
+
+    Where the line triggers the camera, expose_at is when the part's frame should have been exposed.
+    """
 
     part: PartKey
     view: str
+    expose_at: Ns
     until: Ns
     deadline: Ns
 
@@ -557,6 +594,18 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameFact:
+    """One frame of a part. used: the verdict rests on it. exposure_ns: None where the device does not say."""
+
+    view: str
+    camera: str
+    counter: int
+    exposed_at: Ns
+    exposure_ns: int | None
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a part ended. answered: ResultSeq was written to the PLC."""
 
@@ -573,6 +622,7 @@ class Outcome:
     why: str
     stamps: Mapping[str, int] = field(default_factory=dict[str, int])
     """Monotonic ns of triggered, seen, captured, inferred, decided, handed (to the link), published, where reached."""
+    frames: tuple[FrameFact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class SimCamera:
     ) -> None:
         self._belt_name = belt_name
         self._name = name
+        self._exposure_ns = round(exposure_us * 1000)
         self._wait_ns = round(exposure_us * 1000 + latency_ms * MS)
         self._is_open = False
         self._belt: Belt | None = None
@@ -44,7 +45,7 @@ class SimCamera:
             await asyncio.sleep(_RETRY_S)
         self._is_open = True
 
-    async def capture(self, part: PartKey, view: str, until: Ns, deadline: Ns) -> Frame:
+    async def capture(self, part: PartKey, view: str, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
         """Expose now, not later than `until`.
 
         Raises DeviceTimeout for a belt or a camera that gives nothing, DeviceUnavailable where `open` did not succeed.
@@ -60,10 +61,12 @@ class SimCamera:
             await _sleep_until(deadline)
             raise DeviceTimeout(self._name, "gave no frame before the deadline")
         if fault.kind is ExposureFault.SAME_FRAME and self._last is not None:
-            frame = Frame(view, self._last.pixels, self._last.exposed_at, self._last.counter, self._name)
+            frame = Frame(
+                view, self._last.pixels, self._last.exposed_at, self._last.counter, self._name, self._exposure_ns
+            )
         else:
             pixels = self._pixels(belt, exposed_at, fault.kind)
-            frame = Frame(view, pixels, exposed_at, belt.next_counter(), self._name)
+            frame = Frame(view, pixels, exposed_at, belt.next_counter(), self._name, self._exposure_ns)
         self._last = frame
         ready_at = exposed_at + self._wait_ns + (fault.delay_ms * MS if fault.kind is ExposureFault.SLOW else 0)
         await _sleep_until(min(ready_at, deadline))

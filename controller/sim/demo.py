@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from controller.errors import DeviceError
 from controller.sim.line_run import LineReport, LineSettings, run_line
 from controller.sim.plc_process import SoftPlcProcess
 from controller.sim.status_view import StatusView
+from controller.sim.view_set import ViewSet
 
 FAULT = 1
 """Exit code: a part was missed, answered twice, answered for another, or acted on too late."""
@@ -24,6 +26,8 @@ FAULT = 1
 
 def run_demo(args: argparse.Namespace) -> int:
     """Run the demo as the command line asks. Returns 0, FAULT, or 3 when the simulation itself failed."""
+    # Asked to end, it ends what it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console()
     folder = Path(args.keep) if args.keep else Path(tempfile.mkdtemp(prefix="linegate-demo-"))
     settings = LineSettings(
@@ -36,6 +40,8 @@ def run_demo(args: argparse.Namespace) -> int:
         protocol=args.protocol,
         profile=args.profile,
         camera=args.camera,
+        acquisition=args.trigger if args.camera == "gentl" else "software",
+        views=ViewSet(args.views, args.redundant),
     )
     console.print(f"station configuration: {folder / 'station.toml'}")
     console.print(f"{args.parts} parts at {args.rate:g} parts/min, mode {args.mode}, seed {args.seed}")

@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from controller.errors import DeviceUnavailable
 from controller.sim.belt import Belt
 
 SOURCE = Path(__file__).parents[2] / "hil_tests" / "gentl"
+DESCRIBED = "gentl-cameras"
 _DEVICE = "simulated GenTL cameras"
-SERIAL = "SIM-TOP"
+
+
+def serial(camera: str) -> str:
+    """The serial number of the simulated camera of this name."""
+    return f"SIM-{camera.upper()}"
+
+
+def socket_of(folder: Path, camera: str) -> str:
+    """Where it hears of edges and faults."""
+    return f"{folder / DESCRIBED}.{serial(camera)}"
 
 
 def build_producer() -> Path:
@@ -33,11 +44,12 @@ def build_producer() -> Path:
     return SOURCE.parents[1] / "build" / "gentl" / "linegate_sim.cti"
 
 
-def describe_camera(folder: Path, belt_name: str) -> dict[str, str]:
+def describe_cameras(folder: Path, belt_name: str, cameras: Sequence[str]) -> dict[str, str]:
     """Write what stands above the belt, which must exist; the environment that tells the producer of it."""
     with Belt.attach(belt_name) as belt:
         width, height = belt.width, belt.height
     folder.mkdir(parents=True, exist_ok=True)
-    described = folder / "gentl-cameras"
-    described.write_text(f"{SERIAL} {width} {height} {belt_name}\n", encoding="utf-8")
+    described = folder / DESCRIBED
+    lines = (f"{serial(camera)} {width} {height} {belt_name}\n" for camera in cameras)
+    described.write_text("".join(lines), encoding="utf-8")
     return {"LINEGATE_GENTL_CONFIG": str(described)}

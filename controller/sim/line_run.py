@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Literal
 
 from controller.errors import DeviceError, DeviceTimeout
-from controller.sim.gentl import SERIAL, build_producer, describe_camera
+from controller.sim.gentl import build_producer, describe_cameras, serial, socket_of
 from controller.sim.image_check import ImageCheck, check_images
+from controller.sim.light_barrier import BarrierSettings
 from controller.sim.plc_commands import LineFinished, TallyReady
 from controller.sim.plc_process import SoftPlcProcess
 from controller.sim.plc_settings import Profile, Protocol, SoftPlcSettings
@@ -26,6 +27,7 @@ from controller.sim.renderer_process import RendererProcess, RendererSettings
 from controller.sim.source import RenderedSettings, SourceSettings, open_source
 from controller.sim.status_view import StatusClients, StatusView
 from controller.sim.tally import PartTally, Truth, truth_of
+from controller.sim.view_set import ViewSet
 from controller.sim.workspace import GENTL_CAMERA, PACKAGES, RECIPES, SIM_CAMERA, Workspace, make_workspace
 
 _START_S = 60.0
@@ -36,7 +38,9 @@ _MARGIN_MS = 20.0
 class LineSettings:
     """What runs. status_clients: OPC UA clients that read the whole status at 10 Hz from a process of their own.
 
-    trigger_pulse_ms: four-phase profile, pulses instead of a held Trigger.
+    trigger_pulse_ms: four-phase profile, pulses instead of a held Trigger. acquisition: of GenTL cameras; with hardware
+    trigger the line's own light barrier triggers them. fault_share: of their frames, how many are spoilt.
+    unplug_every: parts after which the first camera loses its cable for a while; 0: never.
     """
 
     parts: int = 300
@@ -53,6 +57,10 @@ class LineSettings:
     poll_ms: float = 2.0
     trigger_pulse_ms: int | None = None
     camera: Literal["sim", "gentl"] = "sim"
+    acquisition: Literal["software", "hardware"] = "software"
+    views: ViewSet = ViewSet()
+    fault_share: float = 0.0
+    unplug_every: int = 0
     source: SourceSettings | None = None
     product: str = "washer"
     recipes: Path = RECIPES
@@ -108,12 +116,18 @@ class LineReport:
 Progress = Callable[[SoftPlcProcess, StatusView], None]
 
 
-def run_line(settings: LineSettings, folder: Path, progress: Progress | None = None) -> LineReport:
+Watch = Callable[[int], None]
+"""Called now and then with the station's process id."""
+
+
+def run_line(
+    settings: LineSettings, folder: Path, progress: Progress | None = None, watch: Watch | None = None
+) -> LineReport:
     """Run a line to its end in a folder, which keeps configuration, journal and images.
 
     Raises DeviceError when a process of the simulation fails or the run does not end in time.
     """
-    source = settings.source or RenderedSettings(settings.seed)
+    source = settings.source or _rendered(settings)
     belt = f"linegate-{os.getpid()}"
     renderer = RendererProcess(
         RendererSettings(belt, source, settings.parts, settings.rate_ppm, settings.jitter_ms, settings.seed)
@@ -128,6 +142,7 @@ def run_line(settings: LineSettings, folder: Path, progress: Progress | None = N
             seed=settings.seed,
             parts=settings.parts,
             belt=belt,
+            barrier=barrier(settings, folder) if settings.acquisition == "hardware" else None,
             gate_delay_ms=settings.gate_delay_ms,
             answer_limit_ms=settings.deadline_ms + _MARGIN_MS,
             plc_epoch=int(time.time()) & 0x3FFFFFFF,
@@ -138,9 +153,33 @@ def run_line(settings: LineSettings, folder: Path, progress: Progress | None = N
             raise DeviceTimeout("renderer", "did not fill the belt in time")
         plc.start()
         try:
-            return _run_station(settings, folder, belt, plc, source, progress)
+            return _run_station(settings, folder, belt, plc, source, progress, watch)
         finally:
             plc.kill()
+
+
+def barrier(settings: LineSettings, folder: Path) -> BarrierSettings:
+    """The line's light barrier, as this run has it."""
+    return BarrierSettings(
+        tuple(socket_of(folder, camera) for camera in settings.views.cameras),
+        settings.fault_share,
+        settings.seed,
+        between_s=30.0 / settings.rate_ppm,
+        unplug_every=settings.unplug_every,
+    )
+
+
+def _cameras(settings: LineSettings, folder: Path, belt: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The cameras' sections of station.toml, and the environment of the station."""
+    names = settings.views.cameras
+    if settings.camera == "sim":
+        return dict.fromkeys(names, SIM_CAMERA), {}
+    producer = build_producer()
+    sections = {
+        name: GENTL_CAMERA.format(producer=producer, serial=serial(name), acquisition=settings.acquisition)
+        for name in names
+    }
+    return sections, describe_cameras(folder, belt, names)
 
 
 def _run_station(
@@ -150,11 +189,9 @@ def _run_station(
     plc: SoftPlcProcess,
     source: SourceSettings,
     progress: Progress | None,
+    watch: Watch | None,
 ) -> LineReport:
-    camera, environment = SIM_CAMERA, {}
-    if settings.camera == "gentl":
-        camera = GENTL_CAMERA.format(producer=build_producer(), serial=SERIAL)
-        environment = describe_camera(folder, belt)
+    cameras, environment = _cameras(settings, folder, belt)
     workspace = make_workspace(
         folder,
         name="demo",
@@ -164,7 +201,8 @@ def _run_station(
         profile=settings.profile,
         poll_ms=settings.poll_ms,
         trigger_pulse_ms=settings.trigger_pulse_ms,
-        camera=camera,
+        cameras=cameras,
+        views=None if settings.views == ViewSet() else settings.views,
         mode=settings.mode,
         ok_images=settings.ok_images,
         product=settings.product,
@@ -177,7 +215,7 @@ def _run_station(
     try:
         view.start()
         clients.start()
-        _wait_for_the_end(settings, plc, station, view, progress)
+        _wait_for_the_end(settings, plc, station, view, progress, watch)
         clients.stop()
         status = view.read_once()
         view.stop()
@@ -196,6 +234,7 @@ def _wait_for_the_end(
     station: StationProcess,
     view: StatusView,
     progress: Progress | None,
+    watch: Watch | None,
 ) -> None:
     spare_s = _START_S + settings.gate_delay_ms / 1000
     until = time.monotonic() + spare_s + settings.parts * 60.0 / settings.rate_ppm
@@ -204,12 +243,19 @@ def _wait_for_the_end(
             raise DeviceError("station", f"ended early with exit code {station.exit_code}; see {station.log}")
         if progress is not None:
             progress(plc, view)
+        if watch is not None:
+            watch(station.pid)
         try:
             plc.wait_for(LineFinished, 0.5)
         except DeviceTimeout:
             continue
         return
     raise DeviceTimeout("line", f"did not end in time; see {station.log}")
+
+
+def _rendered(settings: LineSettings) -> RenderedSettings:
+    width = settings.views.width
+    return RenderedSettings(settings.seed, width, width * 5 // 8)
 
 
 def _report(

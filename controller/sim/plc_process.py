@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from controller.errors import DeviceTimeout, DeviceUnavailable
+from controller.priority import raise_device
 from controller.sim.plc_commands import (
     AskTally,
     EndPlc,
@@ -121,6 +122,7 @@ class SoftPlcProcess:
     def start(self) -> None:
         """Start the process; `wait_ready` tells when it serves."""
         self._process.start()
+        raise_device(self.pid)
         self._remote.close()
         self._reader.start()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from controller.sim.conveyor import Encoder
+from controller.sim.light_barrier import BarrierSettings
 from controller.sim.plc_image import GateAction, ModeWord, PartId
 from controller.sim.plc_line import PlcSetup
 
@@ -47,7 +48,8 @@ class SoftPlcSettings:
 
     port: 0 takes a free one. rate_ppm: parts per minute, 0 for parts by command only. parts: how many the line brings.
     start: the line runs as soon as the station can take parts, or on the command. belt: name of the shared belt that is
-    told when the line starts. answer_limit_ms: from the trigger, what comes later counts as late even before the gate.
+    told when the line starts. barrier: of cameras that the line itself triggers.
+    answer_limit_ms: from the trigger, what comes later counts as late even before the gate.
     clock_offset_ms: where PlcClockMs starts, to try its wrap. eject_ms: from the flap's movement to its sensor.
     closed_loop: the next part comes as soon as the last one was answered, or after answer_limit_ms (100 ms where None);
     rate_ppm is then only the highest rate. defects: tags that are not as the contract asks.
@@ -69,6 +71,7 @@ class SoftPlcSettings:
     start: Literal["ready", "command"] = "ready"
     part_id_kind: Literal["number", "text"] = "number"
     belt: str | None = None
+    barrier: BarrierSettings | None = None
     gate_delay_ms: float = 400.0
     gate_window_ms: float = 80.0
     gate_locked: bool = False

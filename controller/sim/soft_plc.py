@@ -20,6 +20,7 @@ from controller.sim.conveyor import NS_PER_MS, arrivals
 from controller.sim.four_phase_program import FourPhaseProgram
 from controller.sim.four_phase_tags import FourPhaseTags
 from controller.sim.gate import Passage, Source
+from controller.sim.light_barrier import LightBarrier
 from controller.sim.plc_image import PartId, ResultBlock, TriggerBlock
 from controller.sim.plc_line import PlcOutputs, Sensors
 from controller.sim.plc_program import PlcProgram
@@ -61,6 +62,7 @@ class SoftPlc:
         self._halted_until_ns = 0
         self._clock_held_until_ns = 0
         self._answered = asyncio.Event()
+        self._awaited: PartId | None = None
         self._ejected = 0
         self._blind = 0
         self._jump = 0
@@ -68,6 +70,7 @@ class SoftPlc:
         self._delay_ms: float | None = None
         self._start = asyncio.Event()
         self._end = asyncio.Event()
+        self._barrier = None if settings.barrier is None else LightBarrier(settings.barrier)
         self._brought_all = False
         self._finished = False
 
@@ -98,6 +101,8 @@ class SoftPlc:
                     duty.cancel()
         finally:
             await server.stop()
+            if self._barrier is not None:
+                self._barrier.close()
         self._post(self._whole_tally())
 
     def command(self, command: cmd.PlcCommand) -> None:
@@ -173,7 +178,10 @@ class SoftPlc:
                 await self._answer_or_limit()
             await asyncio.sleep(max(start_ns + offset - time.monotonic_ns(), 0) / 1e9)
             self._answered.clear()
-            self._see((self._settings.part_id(number),))
+            if self._barrier is not None:
+                self._barrier.part(number)
+            self._awaited = self._settings.part_id(number)
+            self._see((self._awaited,))
         self._brought_all = True
 
     async def _answer_or_limit(self) -> None:
@@ -250,7 +258,9 @@ class SoftPlc:
 
     def _result_written(self, block: ResultBlock) -> None:
         self._tally.result_written(block, time.monotonic_ns())
-        self._answered.set()
+        if block.part_id_echo == self._awaited:
+            # Not for an earlier part's: the closed loop would have two parts on their way from then on.
+            self._answered.set()
 
     def _acknowledged(self, seq: int, session_id: int) -> None:
         self._tally.acknowledged(seq, session_id, self._epoch)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import models
 from controller.sim.plc_settings import Profile, Protocol, free_port
+from controller.sim.view_set import ViewSet
 
 _TEMPLATE = """\
 # A station on the simulated line. `linegate check` explains every key; so does docs/configuration.md.
@@ -29,10 +32,7 @@ poll_ms = {poll_ms}
 {pulse}fault_reset_from_plc = true
 {plc}
 
-[[cameras]]
-name = "top"
-{camera}
-
+{cameras}
 [images]
 budget_mb = {image_budget_mb}
 ok = "{ok_images}"
@@ -82,6 +82,7 @@ GENTL_CAMERA = """\
 kind = "genicam"
 producer = '{producer}'
 device = "{serial}"
+acquisition = "{acquisition}"
 
 [cameras.features]
 PixelFormat = "Mono8"
@@ -124,14 +125,19 @@ def make_workspace(
     ok_images: str = "jpeg",
     poll_ms: float = 2.0,
     trigger_pulse_ms: int | None = None,
-    camera: str = SIM_CAMERA,
+    cameras: Mapping[str, str] = MappingProxyType({"top": SIM_CAMERA}),
+    views: ViewSet | None = None,
 ) -> Workspace:
     """Write station.toml and the recipes into a folder; what was recorded there before stays.
 
-    camera: what its section says besides the name.
+    cameras: by name, what its section says besides. views: writes the product's recipe for more cameras than one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(recipes, folder / "recipes", dirs_exist_ok=True)
+    if views is not None:
+        recipe = folder / "recipes" / product / "recipe.toml"
+        recipe.write_text(views.recipe(recipe.read_text(encoding="utf-8")), encoding="utf-8")
+    sections = (f'[[cameras]]\nname = "{camera}"\n{text}\n' for camera, text in cameras.items())
     status_endpoint = f"opc.tcp://127.0.0.1:{free_port('127.0.0.1')}/linegate"
     host, _, port = plc_address.rpartition(":")
     text = _TEMPLATE.format(
@@ -141,7 +147,7 @@ def make_workspace(
         mode=mode,
         profile=profile,
         plc=_PLC[protocol].format(address=plc_address, host=host, port=port).rstrip(),
-        camera=camera.replace("{belt}", belt),
+        cameras="\n".join(sections).replace("{belt}", belt),
         image_budget_mb=image_budget_mb,
         ok_images=ok_images,
         status_endpoint=status_endpoint,

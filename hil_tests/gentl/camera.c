@@ -456,7 +456,7 @@ static void hear(Camera *c, char *text)
     } else if (!strcmp(what, "unplug")) {
         c->plugged = c->running = false;
         c->serial_of_opening++;
-    } else if (!strcmp(what, "plug")) {
+    } else if (!strcmp(what, "plug") && !c->plugged) {
         camera_reset(c);
         c->frame_id = 0;
         c->zero_ns = now_ns();

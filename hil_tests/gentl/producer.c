@@ -91,7 +91,6 @@ GENTL GCInitLib(void)
         remotes[i] = (Handle){K_REMOTE, &cameras[i], 0};
         streams[i] = (Handle){K_STREAM, &cameras[i], 0};
         events[i] = (Handle){K_EVENT, &cameras[i], 0};
-        camera_listen(&cameras[i]);
     }
     initialised = true;
     return GC_ERR_SUCCESS;
@@ -394,6 +393,8 @@ GENTL IFOpenDevice(void *handle, const char *id, int32_t flags, void **device)
     if (!c) return fail(GC_ERR_INVALID_ID, "no such device");
     if (!c->plugged) return fail(GC_ERR_NOT_AVAILABLE, "the device is not there");
     if (c->open) return fail(GC_ERR_RESOURCE_IN_USE, "the device is open already");
+    /* One process for each camera: only who has it open hears of its edges. */
+    if (!c->ears_alive) camera_listen(c);
     c->open = true;
     *device = &devices[c - cameras];
     devices[c - cameras].opening = remotes[c - cameras].opening = streams[c - cameras].opening = c->serial_of_opening;

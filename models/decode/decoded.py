@@ -56,14 +56,14 @@ def regions(
     """Connected regions of a map (h, w) above a threshold, measured in frame pixels. Costs about 0.1 ms even where
     nothing is above it: look at the maximum first.
 
-    scale: frame pixels per map pixel in x and y. Length and width are the sides of the smallest turned rectangle,
-    area the number of pixels.
+    scale: frame pixels per map pixel in x and y. Length and width are the sides of the smallest turned rectangle
+    around the line where the map crosses the threshold, area the number of pixels.
     """
     mask = (weights > threshold).view(np.uint8)
     left, top, wide, high = cv2.boundingRect(mask)
     # Only what lies around the suspicious pixels is searched: most of a map is empty.
     mask = mask[top : top + high, left : left + wide]
-    weights = weights[top : top + high, left : left + wide]
+    weights = _with_rim(weights, left, top, wide, high)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     found: list[RawFinding] = []
     for label in range(1, count):
@@ -71,34 +71,68 @@ def regions(
         if area < min_area:
             continue
         inside = labels[y : y + h, x : x + w] == label
-        corners = _outline(inside.view(np.uint8)) * np.array(scale, np.float32)
-        _, (side_a, side_b), _ = cv2.minAreaRect(corners)
+        around = weights[y : y + h + 2, x : x + w + 2]
+        points = (_outline(inside, around, threshold) + np.array((left + x, top + y), np.float32)) * np.array(
+            scale, np.float32
+        )
+        rectangle = cv2.minAreaRect(points)
+        # A single pixel's edge is a rhomb, whose sides are shorter than the pixel.
+        sides = [max(side, min(scale)) for side in rectangle[1]]
         region = (
             int((left + x) * scale[0]),
             int((top + y) * scale[1]),
             max(1, round(w * scale[0])),
             max(1, round(h * scale[1])),
         )
-        confidence = float(weights[y : y + h, x : x + w][inside].max())
+        confidence = float(around[1:-1, 1:-1][inside].max())
         found.append(
             RawFinding(
                 defect,
                 min(confidence, 1.0),
                 region,
-                float(max(side_a, side_b)),
-                float(min(side_a, side_b)),
+                float(max(sides)),
+                float(min(sides)),
                 float(area * scale[0] * scale[1]),
+                tuple((float(corner_x), float(corner_y)) for corner_x, corner_y in cv2.boxPoints(rectangle)),
             )
         )
     return found
 
 
-def _outline(inside: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The corners of a region's edge pixels, (n, 2), so that a region of one pixel is one pixel long."""
-    # Every row's first and last pixel hold the region's hull.
+def _with_rim(weights: NDArray[np.float32], left: int, top: int, wide: int, high: int) -> NDArray[np.float32]:
+    """A part of the map and one pixel more on each side; beyond the map's edge it is 0."""
+    rim = np.zeros((high + 2, wide + 2), np.float32)
+    above, before = min(top, 1), min(left, 1)
+    part = weights[top - above : top + high + 1, left - before : left + wide + 1]
+    rim[1 - above :, 1 - before :][: part.shape[0], : part.shape[1]] = part
+    return rim
+
+
+def _outline(inside: NDArray[np.bool_], around: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+    """Points (n, 2) on a region's edge, where the map crosses the threshold between two pixels; they hold its hull.
+
+    around: the map, one pixel wider than `inside` on each side. Whole pixels would make a slanting line up to one and a
+    half pixels too long.
+    """
+    # Every row's and every column's first and last pixel hold the region's hull.
+    rows, left, right = _ends(inside, around, threshold)
+    columns, top, bottom = _ends(inside.T, around.T, threshold)
+    xs = np.concatenate([left, right, columns, columns])
+    ys = np.concatenate([rows, rows, top, bottom])
+    return (np.stack([xs, ys], axis=1) + 0.5).astype(np.float32)
+
+
+def _ends(
+    inside: NDArray[np.bool_], around: NDArray[np.float32], threshold: float
+) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32]]:
+    """Rows that hold any of the region, and where in each it begins and ends."""
     rows = np.flatnonzero(inside.any(axis=1))
     first = inside.argmax(axis=1)[rows]
-    last = inside.shape[1] - inside[:, ::-1].argmax(axis=1)[rows]
-    xs = np.concatenate([first, last, first, last])
-    ys = np.concatenate([rows, rows, rows + 1, rows + 1])
-    return np.stack([xs, ys], axis=1).astype(np.float32)
+    last = inside.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)[rows]
+
+    def beyond(at: NDArray[np.intp], step: int) -> NDArray[np.float32]:
+        inner, outer = around[rows + 1, at + 1], around[rows + 1, at + 1 + step]
+        return ((inner - threshold) / (inner - outer)).astype(np.float32)
+
+    left, right = first - beyond(first, -1), last + beyond(last, 1)
+    return rows, left.astype(np.float32), right.astype(np.float32)

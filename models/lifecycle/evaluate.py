@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.errors import ImageUnfit
 from models.frame import Frame
 from models.lane import Judge
-from models.lifecycle.dataset import Pictures
+from models.lifecycle.data.pictures import Pictures
 from models.runner import Runner
 from statemachines.vocabulary import Verdict
 
@@ -127,10 +127,10 @@ class Report:
 
 def report(scores: Scores, verdicts: Sequence[Verdict], pictures: Pictures, inference_ms: float) -> Report:
     """Figures from what a judge said about each picture. NO_DECISION counts as caught: the fallback rejects it."""
-    defective = np.array([sample.is_defect for sample in pictures.samples])
+    defective = np.array([not sample.is_good for sample in pictures.samples])
     is_ng = np.array([verdict is Verdict.NG for verdict in verdicts])
     is_caught = np.array([verdict is not Verdict.OK for verdict in verdicts])
-    labels = np.array([sample.label for sample in pictures.samples])
+    shown = {name for sample in pictures.samples for name in sample.classes}
     return Report(
         images=len(pictures),
         auroc=auroc(scores, defective),
@@ -138,7 +138,10 @@ def report(scores: Scores, verdicts: Sequence[Verdict], pictures: Pictures, infe
         caught=_rate(is_caught, defective),
         false_ng=_rate(is_ng, ~defective),
         false_reject=_rate(is_caught, ~defective),
-        per_label={str(label): _rate(is_caught, labels == label) for label in sorted(set(labels[defective].tolist()))},
+        per_label={
+            name: _rate(is_caught, np.array([name in sample.classes for sample in pictures.samples]))
+            for name in sorted(shown)
+        },
         inference_ms=inference_ms,
     )
 

@@ -1,69 +1,99 @@
-"""From a fitted TileNet to OpenVINO graphs: FP32 as it is, INT8 with the backbone's ranges measured."""
+"""From a net to OpenVINO graphs: FP32 as it is, INT8 with ranges measured on pictures; and what is built on them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
 import torch
 from numpy.typing import NDArray
 from openvino import opset13 as ops
+from torch import nn
 
-from models.lifecycle.dataset import Grey
-from models.lifecycle.tile_fit import normalised
-from models.lifecycle.tile_net import TileNet
 from models.telemetry import no_telemetry
 
 with no_telemetry():
     import nncf
 
-OUTPUT = "map"
+Shape = tuple[int, int, int]
+"""Channels, height and width of a net's input."""
+
+IN_FLOAT = ("AvgPool", "Interpolate", "Concat", "ReduceMean")
+"""The CPU plugin corrupts the border of a padded average pool behind an asymmetric FakeQuantize; what joins features of
+several depths, and what follows, decides where the line lies."""
 
 
-def export(net: TileNet, side: int) -> ov.Model:
-    """The net as a graph: normalised (1, 1, side, side) float32 in, `map` (1, 1, side / 8, side / 8) out."""
-    example = torch.zeros(1, 1, side, side)
+def export(net: nn.Module, shape: Shape, outputs: Sequence[str]) -> ov.Model:
+    """The net as a graph: normalised (1, *shape) float32 in, outputs with these names in their order."""
+    example = torch.zeros(1, *shape)
     with no_telemetry():
-        graph = ov.convert_model(net.eval(), example_input=example, input=[1, 1, side, side])
-    graph.output(0).get_tensor().set_names({OUTPUT})
+        graph = ov.convert_model(net.eval(), example_input=example, input=[1, *shape])
+    for index, name in enumerate(outputs):
+        graph.output(index).get_tensor().set_names({name})
     return graph
 
 
-def quantised(graph: ov.Model, pictures: Sequence[Grey]) -> ov.Model:
-    """The graph in INT8, its ranges taken from all of these pictures.
+def quantised(
+    graph: ov.Model, pictures: Sequence[NDArray[np.float32]], *, in_float: Iterable[str] = (), fast: bool = True
+) -> ov.Model:
+    """The graph in INT8, its ranges taken from all of these pictures, normalised, (1, C, H, W) each.
 
-    Average pool, interpolation and concatenation stay in float: the CPU plugin corrupts the border of a padded average
-    pool behind an asymmetric FakeQuantize, and the logits' own resolution decides where the line lies.
+    in_float: names of further nodes that stay as they are. fast=False also corrects biases layer by layer: slower to
+    make, closer to FP32. Weights keep a bit free, so that no 16-bit sum overflows on a CPU without VNNI: the graph
+    gives the same numbers on every computer.
     """
     nncf.set_log_level(logging.ERROR)
-    items: list[NDArray[np.float32]] = [normalised(picture[None].astype(np.float32)).numpy() for picture in pictures]
-    in_float = nncf.IgnoredScope(types=["AvgPool", "Interpolate", "Concat", "ReduceMean"], validate=False)
+    careful: Any = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
     with no_telemetry():
-        return nncf.quantize(
+        quantize: Any = nncf.quantize
+        return quantize(
             graph,
-            nncf.Dataset(items),
-            subset_size=len(items),
+            nncf.Dataset(list(pictures)),
+            subset_size=len(pictures),
             preset=nncf.QuantizationPreset.MIXED,
-            ignored_scope=in_float,
+            fast_bias_correction=fast,
+            ignored_scope=nncf.IgnoredScope(types=list(IN_FLOAT), names=list(in_float), validate=False),
+            advanced_parameters=careful,
         )
 
 
+def joined(first: ov.Model, second: ov.Model) -> ov.Model:
+    """One graph: what `first` gives out goes into `second`. Each keeps its precision."""
+    front, back = first.clone(), second.clone()
+    (parameter,) = back.get_parameters()
+    parameter.output(0).replace(front.get_results()[0].input_value(0))
+    make: Any = ov.Model
+    return make(back.get_results(), front.get_parameters(), "joined")
+
+
 def scaled(graph: ov.Model, offset: float, scale: float) -> ov.Model:
-    """A copy whose output is `(map - offset) * scale`, so that graphs of any precision share one meaning of 0.5."""
+    """A copy whose every output is `(output - offset) * scale`, so that graphs of any precision share one meaning of
+    0.5."""
     copy = graph.clone()
-    (old,) = copy.get_results()
-    moved = ops.subtract(old.input_value(0), ops.constant(np.float32(offset)))
-    new = ops.result(ops.multiply(moved, ops.constant(np.float32(scale))))
-    copy.add_results([new])
-    copy.remove_result(old)
-    copy.output(0).get_tensor().set_names({OUTPUT})
+    for index, old in enumerate(copy.get_results()):
+        names = copy.output(index).get_names()
+        moved = ops.subtract(old.input_value(0), ops.constant(np.float32(offset)))
+        new = ops.multiply(moved, ops.constant(np.float32(scale)))
+        old.input_value(0).get_tensor().set_names(set())
+        old.input(0).replace_source_output(new.output(0))
+        new.output(0).get_tensor().set_names(names)
+    copy.validate_nodes_and_infer_types()
     return copy
 
 
 def save(graph: ov.Model, path: Path) -> None:
-    """Write `path` (.xml) and its weights beside it; FP32 weights stay FP32."""
+    """Write `path` (.xml) and its weights beside it; FP32 weights stay FP32.
+
+    Layers are named by their place: the names that converters give hold counters of the process, and the same build
+    would have another hash in another process.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    ov.save_model(graph, str(path), compress_to_fp16=False)
+    named = graph.clone()
+    named.set_friendly_name(path.stem)
+    for place, node in enumerate(named.get_ordered_ops()):
+        node.set_friendly_name(f"{node.get_type_name()}_{place}")
+    ov.save_model(named, str(path), compress_to_fp16=False)

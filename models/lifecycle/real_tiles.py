@@ -24,14 +24,18 @@ from models.catalogue import Catalogue, DefectType, SeverityLimit
 from models.errors import ModelError
 from models.frame import ImageBand
 from models.inspector import Inspector
-from models.lifecycle import dataset
-from models.lifecycle.dataset import Pictures, Sample
+from models.lifecycle.data.manifest import version_of
+from models.lifecycle.data.pictures import Pictures, load_pictures
+from models.lifecycle.data.sample import Sample, Split
+from models.lifecycle.data.sources.table import read_table
+from models.lifecycle.data.splits import carve_by_batch
 from models.lifecycle.evaluate import Line, Report, choose_line, judge_all, raw_scores, report
 from models.package import ModelPackage, open_package, write_package
 from models.runner import Runner
 
 NAME, VERSION = "magnetic-tile", "1.0.0"
 DEFECT = "surface_defect"
+OUTPUT = "map"
 SIDE = 288
 """Every tile is stretched to this square: blowholes of a few pixels survive, and one thread needs a few ms."""
 
@@ -64,9 +68,9 @@ class Parts:
 
 def split(samples: Sequence[Sample], share: float = 0.25, seed: int = 1) -> Parts:
     """The manifest's test split as it is; validation carved from train by batch."""
-    train = [sample for sample in samples if sample.split == "train"]
-    fitted, validation = dataset.carve_by_batch(train, share, seed)
-    return Parts(fitted, validation, tuple(sample for sample in samples if sample.split == "test"))
+    train = [sample for sample in samples if sample.split is Split.TRAIN]
+    fitted, validation = carve_by_batch(train, share, seed)
+    return Parts(fitted, validation, tuple(sample for sample in samples if sample.split is Split.TEST))
 
 
 def tile_catalogue() -> Catalogue:
@@ -129,7 +133,7 @@ def draw_line(package: ModelPackage, precision: Precision, pictures: Pictures) -
         scores = raw_scores(runner, pictures)
     finally:
         runner.close()
-    defective = np.array([sample.is_defect for sample in pictures.samples])
+    defective = np.array([not sample.is_good for sample in pictures.samples])
     return choose_line(scores, defective, NG_SHARE, UNSURE_SHARE)
 
 
@@ -149,24 +153,24 @@ def pack(graphs: Mapping[Precision, ov.Model], validation: Pictures, folder: Pat
 
 def build(data: Path, out: Path, seed: int, steps: int) -> dict[str, Any]:
     """Fit, pack, measure. Returns every figure, ready for JSON. Raises ModelError, ImportError without the extra."""
-    from models.lifecycle import quantise, tile_fit, tile_net
+    from models.lifecycle import backbone, quantise, tile_fit, tile_net
 
     path = data / "manifest.csv"
-    samples = dataset.read_manifest(path)
-    say(f"{len(samples)} pictures in {path}: checking every SHA-256")
-    dataset.check_files(data, samples)
+    samples = read_table(path)
+    say(f"{len(samples)} pictures in {path}, each with the SHA-256 that the table states")
     parts = split(samples)
     say(f"fit on {len(parts.fitted)}, lines on {len(parts.validation)}, test on {len(parts.test)}; no batch shared")
     train = (*parts.fitted, *parts.validation)
-    training_hash = dataset.training_hash(data, train)
-    fitted = dataset.load_pictures(data, parts.fitted, SIDE)
-    validation = dataset.load_pictures(data, parts.validation, SIDE)
+    training_hash = version_of(train)
+    fitted = load_pictures(data, parts.fitted, SIDE)
+    validation = load_pictures(data, parts.validation, SIDE)
 
-    net = tile_net.TileNet(tile_net.lite0_backbone())
+    net = tile_net.TileNet(backbone.lite0_backbone())
     tile_fit.fit(net, fitted, tile_fit.TilePlan(steps=steps, seed=seed), say)
-    graph = quantise.export(net, SIDE)
+    graph = quantise.export(net, (1, SIDE, SIDE), [OUTPUT])
     say("quantising to INT8")
-    calibration = tile_fit.calibration_pictures(fitted, CALIBRATION, seed)
+    chosen = tile_fit.calibration_pictures(fitted, CALIBRATION, seed)
+    calibration = [backbone.normalised(picture[None]).numpy() for picture in chosen]
     graphs: dict[Precision, ov.Model] = {"fp32": graph, "int8": quantise.quantised(graph, calibration)}
     folder = out / "packages" / NAME / VERSION
     pack(graphs, validation, folder, manifest(training_hash, {}, seed))
@@ -174,7 +178,7 @@ def build(data: Path, out: Path, seed: int, steps: int) -> dict[str, Any]:
     catalogue = tile_catalogue()
     on_validation = evaluate(package, "int8", validation, catalogue)
     say(f"validation: AUROC {on_validation.auroc:.3f}, recall {on_validation.caught}")
-    test = dataset.load_pictures(data, parts.test, SIDE)
+    test = load_pictures(data, parts.test, SIDE)
     reports: dict[Precision, Report] = {
         "fp32": evaluate(package, "fp32", test, catalogue),
         "int8": evaluate(package, "int8", test, catalogue),

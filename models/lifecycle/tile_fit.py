@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.lifecycle.dataset import Grey, Pictures
-from models.lifecycle.tile_net import FROZEN, MEAN, STD, STRIDE, TileNet
+from models.lifecycle.backbone import FROZEN, STRIDE, normalised
+from models.lifecycle.data.pictures import Grey, Pictures
+from models.lifecycle.tile_net import TileNet
 
 Cells = NDArray[np.float32]
 Batch = tuple[NDArray[np.float32], Cells]
@@ -75,11 +76,6 @@ def fit(net: TileNet, pictures: Pictures, plan: TilePlan, progress: Progress) ->
     return float(np.mean(losses[-max(1, plan.steps // 10) :]))
 
 
-def normalised(pixels: NDArray[np.float32]) -> Tensor:
-    """(N, H, W) of 0 to 255 as the net takes it, (N, 1, H, W)."""
-    return torch.from_numpy(((pixels - np.float32(MEAN)) / np.float32(STD))[:, None])
-
-
 def batches(pictures: Pictures, plan: TilePlan) -> Iterator[Batch]:
     """Endless augmented batches: pixels (N, H, W) from 0 to 255, share of defect in each cell (N, H / 8, W / 8)."""
     rng = np.random.default_rng(plan.seed)
@@ -117,11 +113,11 @@ def cells_of(mask: Grey) -> Cells:
 
 
 def _by_kind(pictures: Pictures) -> tuple[list[int], list[list[int]]]:
-    good = [index for index, sample in enumerate(pictures.samples) if not sample.is_defect]
+    good = [index for index, sample in enumerate(pictures.samples) if sample.is_good]
     kinds: dict[str, list[int]] = {}
     for index, sample in enumerate(pictures.samples):
-        if sample.is_defect:
-            kinds.setdefault(sample.label, []).append(index)
+        for name in sample.classes:
+            kinds.setdefault(name, []).append(index)
     if not good or not kinds:
         raise ValueError(f"{len(good)} good pictures and {len(kinds)} kinds of defect: both are needed")
     return good, [kinds[label] for label in sorted(kinds)]
@@ -153,8 +149,8 @@ def _loss(logits: Tensor, cells: Tensor, defect_weight: float) -> Tensor:
 def calibration_pictures(pictures: Pictures, count: int, seed: int) -> Sequence[Grey]:
     """Pictures from which INT8 ranges are taken: half good, half defective where there are enough."""
     rng = np.random.default_rng(seed)
-    bad = [index for index, sample in enumerate(pictures.samples) if sample.is_defect]
-    good = [index for index, sample in enumerate(pictures.samples) if not sample.is_defect]
+    bad = [index for index, sample in enumerate(pictures.samples) if not sample.is_good]
+    good = [index for index, sample in enumerate(pictures.samples) if sample.is_good]
     chosen: list[int] = []
     for group in (bad, good):
         chosen += [int(index) for index in rng.permutation(group)[: count // 2]]

@@ -68,7 +68,7 @@ async def _bare(plc: BarePlc, address: str, belt: str, ready: Event, stop: Event
         if seq != last:
             last = seq
             until = Ns(time.monotonic_ns() + 50_000_000)
-            frame = await camera.capture(PartKey(session, "bare", seq), "top", until, until)
+            frame = await camera.capture(PartKey(session, "bare", seq), "top", Ns(time.monotonic_ns()), until, until)
             await asyncio.get_running_loop().run_in_executor(lane, model.infer, frame.pixels)
             check = check_word(seq, part_id, epoch, session, 1, 1, 0, 0, 0, 0, 0, 3)
             answer = (part_id, epoch, session, 1, 1, 0, 0, 3, check, seq)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -15,10 +15,12 @@ import pytest
 from controller.drivers.camera.folder import FolderCamera
 from controller.drivers.camera.genicam import GenicamCamera
 from controller.drivers.camera.genicam_messages import Acquisition, GenicamSettings
+from controller.drivers.camera.opencv import OpenCvCamera, OpenCvSettings
 from controller.errors import DeviceTimeout, DeviceUnavailable
 from controller.ports import Camera
 from statemachines.vocabulary import MS, Ns, PartKey
-from tests.contract.gentl import EdgePerCapture, GenTLRig, viky
+from tests.contract.gentl import WINDOW_MS, GenTLRig, PartByPart, tlsimu, viky
+from tests.contract.motion_jpeg import MotionJpegServer, StreamedCamera
 
 
 def _folder_camera(folder: Path) -> Camera:
@@ -29,11 +31,40 @@ def _folder_camera(folder: Path) -> Camera:
     return FolderCamera("folder", folder)
 
 
+def _video_camera(folder: Path) -> Camera:
+    """A video file of 25 frames, so that twenty captures do not come to its end."""
+    path = str(folder / "line.avi")
+    video = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48), isColor=True)
+    for index in range(25):
+        video.write(np.full((48, 64, 3), 10 * index, dtype=np.uint8))
+    video.release()
+    return OpenCvCamera(OpenCvSettings("video", path, live=False))
+
+
+def _stream_camera(folder: Path) -> Camera:
+    """A network camera that sends a frame every 20 ms over HTTP."""
+    return StreamedCamera(MotionJpegServer())
+
+
 def _viky_camera(_: Path) -> Camera:
     """One of the three virtual cameras of the genicam package: no trigger, no timestamps."""
-    return GenicamCamera(
-        GenicamSettings("viky", str(viky()), "VikyTL_DEV_green", acquisition="free_running", pool=24, largest=4_000_000)
+    settings = GenicamSettings(
+        "viky", str(viky()), "VikyTL_DEV_green", acquisition="free_running", largest=4_000_000, window_ns=WINDOW_MS * MS
     )
+    return PartByPart(GenicamCamera(settings))
+
+
+def _tlsimu_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
+    """A second opinion: cameras that we did not make."""
+
+    def make(_: Path) -> Camera:
+        settings = GenicamSettings(
+            "tlsimu", str(tlsimu()), "SN_InterfaceA_0", acquisition, largest=4_000_000, window_ns=WINDOW_MS * MS
+        )
+        camera = GenicamCamera(settings)
+        return camera if acquisition == "software" else PartByPart(camera)
+
+    return make
 
 
 def _gentl_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
@@ -41,16 +72,24 @@ def _gentl_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
         rig = GenTLRig(folder)
         features: dict[str, bool | int | float | str] = {"ExposureTime": 500.0, "AcquisitionFrameRate": 100.0}
         camera = GenicamCamera(
-            GenicamSettings("sim", rig.producer, "TOP", acquisition, features=features, pool=24, largest=400_000)
+            GenicamSettings(
+                "sim", rig.producer, "TOP", acquisition, features=features, largest=400_000, window_ns=WINDOW_MS * MS
+            )
         )
-        return EdgePerCapture(camera, rig) if acquisition == "hardware" else camera
+        if acquisition == "software":
+            return camera
+        return PartByPart(camera, rig if acquisition == "hardware" else None)
 
     return make
 
 
 CAMERAS: dict[str, Callable[[Path], Camera]] = {
     "folder": _folder_camera,
+    "opencv-file": _video_camera,
+    "opencv-stream": _stream_camera,
     "viky": _viky_camera,
+    "tlsimu-software": _tlsimu_camera("software"),
+    "tlsimu-free-running": _tlsimu_camera("free_running"),
     "gentl-software": _gentl_camera("software"),
     "gentl-hardware": _gentl_camera("hardware"),
     "gentl-free-running": _gentl_camera("free_running"),
@@ -65,8 +104,11 @@ def within(milliseconds: float) -> Ns:
 
 
 @pytest.fixture(params=sorted(CAMERAS))
-def closed(request: pytest.FixtureRequest, tmp_path: Path) -> Camera:
-    return CAMERAS[request.param](tmp_path)
+def closed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Camera]:
+    camera = CAMERAS[request.param](tmp_path)
+    yield camera
+    if isinstance(camera, StreamedCamera):
+        camera.server.close()
 
 
 @pytest.fixture
@@ -78,17 +120,19 @@ async def camera(closed: Camera) -> AsyncIterator[Camera]:
 
 async def test_a_frame_is_as_frames_must_be(camera: Camera) -> None:
     before = time.monotonic_ns()
-    frame = await camera.capture(PART, "top", within(2000), within(5000))
+    frame = await camera.capture(PART, "top", within(0), within(2000), within(5000))
     assert frame.view == "top"
     assert frame.camera
-    assert before <= frame.exposed_at <= time.monotonic_ns()
+    around = WINDOW_MS * MS if isinstance(camera, PartByPart) else 0
+    assert before - around <= frame.exposed_at <= time.monotonic_ns()
+    assert frame.exposure_ns is None or 0 < frame.exposure_ns < 100 * MS
     assert frame.pixels.dtype == np.uint8
     assert frame.pixels.flags.c_contiguous
     assert frame.pixels.ndim == 2 or frame.pixels.shape[2] == 3
 
 
 async def test_counter_and_exposure_rise_strictly(camera: Camera) -> None:
-    frames = [await camera.capture(PART, "top", within(2000), within(5000)) for _ in range(20)]
+    frames = [await camera.capture(PART, "top", within(0), within(2000), within(5000)) for _ in range(20)]
     for earlier, later in itertools.pairwise(frames):
         assert later.counter > earlier.counter
         assert later.exposed_at > earlier.exposed_at
@@ -96,13 +140,13 @@ async def test_counter_and_exposure_rise_strictly(camera: Camera) -> None:
 
 async def test_nothing_is_exposed_after_until(camera: Camera) -> None:
     with pytest.raises(DeviceTimeout):
-        await camera.capture(PART, "top", within(-1), within(5000))
-    await camera.capture(PART, "top", within(2000), within(5000))
+        await camera.capture(PART, "top", within(0), within(-1), within(500))
+    await camera.capture(PART, "top", within(0), within(2000), within(5000))
 
 
 async def test_a_camera_that_is_not_open_is_unavailable(closed: Camera) -> None:
     with pytest.raises(DeviceUnavailable):
-        await closed.capture(PART, "top", within(2000), within(5000))
+        await closed.capture(PART, "top", within(0), within(2000), within(5000))
 
 
 async def test_closes_twice_and_opens_again(camera: Camera) -> None:
@@ -110,6 +154,6 @@ async def test_closes_twice_and_opens_again(camera: Camera) -> None:
         await camera.close()
         await camera.close()
     with pytest.raises(DeviceUnavailable):
-        await camera.capture(PART, "top", within(2000), within(5000))
+        await camera.capture(PART, "top", within(0), within(2000), within(5000))
     await camera.open(within(10_000))
-    await camera.capture(PART, "top", within(2000), within(5000))
+    await camera.capture(PART, "top", within(0), within(2000), within(5000))

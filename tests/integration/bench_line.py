@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -78,7 +79,9 @@ class Model:
 class Eye:
     """A camera that does what it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "eye") -> None:
+        self.name = name
+        self.exposure_ns: int | None = None
         self.counter = 0
         self.silent = False
         self.repeat = False
@@ -92,7 +95,7 @@ class Eye:
     async def close(self) -> None:
         """Nothing to let go of."""
 
-    async def capture(self, part: PartKey, view: str, until: Ns, deadline: Ns) -> Frame:
+    async def capture(self, part: PartKey, view: str, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
         self.captured.append(part)
         exposed_at = time.monotonic_ns() + self.exposure_shift_ns
         if self.silent:
@@ -102,7 +105,7 @@ class Eye:
             await self.gate.wait()
         if not self.repeat:
             self.counter += 1
-        return Frame(view, np.zeros((4, 4), np.uint8), exposed_at, self.counter, "eye")
+        return Frame(view, np.zeros((4, 4), np.uint8), exposed_at, self.counter, self.name, self.exposure_ns)
 
 
 @dataclass
@@ -322,8 +325,9 @@ async def workbench(
     connected: bool = True,
     contract: Contract = Contract(),
     poll_ms: float = 1.0,
+    eyes: Mapping[str, Eye] = MappingProxyType({}),
 ) -> AsyncGenerator[Line1]:
-    """A running station; ends with the block, leaving nothing behind."""
+    """A running station; ends with the block, leaving nothing behind. eyes: cameras of their own, by view."""
     started = time.monotonic_ns()
     kinds = FOUR_PHASE if contract.four_phase else SEQUENCE
     tags = DirectTags(clock_ms=lambda: (time.monotonic_ns() - started) // MS, tags=kinds)
@@ -336,13 +340,13 @@ async def workbench(
     latch = latch or Memory()
     code, why = latch.load()
     first = recipe or facts()
-    book = Recipes(*(_loaded(facts_, model) for facts_ in (first, facts(2))))
+    book = Recipes(*(_loaded(facts_, model, eyes) for facts_ in (first, facts(2))))
     station = Station(
         rules=Rules(replace(contract, plc_lost_ns=plc_lost_ms * MS), max_in_flight=contract.depth - 1),
         line=Line("failsafe" if code else "starting", mode),
         latch=health.restored(code, why, Ns(started)),
     )
-    runtime = Runtime(station, Devices({"eye": eye}, lane, notes, None, latch, book, SystemClock()))
+    runtime = Runtime(station, Devices({"eye": eye, **eyes}, lane, notes, None, latch, book, SystemClock()))
     notes.commit = runtime.committed
     duty = PlcDuty(runtime, DirectPlc(tags, poll_ms=poll_ms), timing, Sessions(1))
     stop = asyncio.Event()
@@ -373,5 +377,6 @@ class _Done(Exception):
     """The test is over."""
 
 
-def _loaded(recipe: RecipeFacts, model: Model) -> LoadedRecipe:
-    return LoadedRecipe(recipe, {view: LoadedView("eye", model) for view in recipe.views})
+def _loaded(recipe: RecipeFacts, model: Model, eyes: Mapping[str, Eye]) -> LoadedRecipe:
+    views = {view: LoadedView(view if view in eyes else "eye", model) for view in recipe.views}
+    return LoadedRecipe(recipe, views)

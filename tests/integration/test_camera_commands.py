@@ -11,7 +11,10 @@ import pytest
 
 from controller.cli import main
 from controller.sim.workspace import make_workspace
+from models.optics import bands, calibration
+from models.optics.poses import POSES
 from tests.contract.gentl import GenTLRig, viky
+from tests.unit.models.optics.scene import Scene, held, printed
 
 
 def test_list_shows_the_cameras_of_every_producer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -47,14 +50,85 @@ def test_grab_and_focus_on_a_stations_camera(tmp_path: Path, capfd: pytest.Captu
     pixels = np.random.default_rng(1).integers(0, 255, (64, 96), np.uint8)
     (tmp_path / "images").mkdir()
     cv2.imwrite(str(tmp_path / "images" / "a.png"), pixels)
-    workspace = make_workspace(tmp_path / "s", name="s", belt="b", plc_address="opc.tcp://127.0.0.1:1/x")
-    text = workspace.station.read_text()
-    camera = f'kind = "folder"\nname = "top"\nfolder = "{tmp_path / "images"}"\n'
-    workspace.station.write_text(text.replace('name = "top"\nkind = "sim"\nbelt = "b"\n', camera))
+    station = station_with(tmp_path / "s", tmp_path / "images")
     picture = tmp_path / "grabbed.png"
-    assert main(["camera", "grab", str(workspace.station), "--camera", "top", "--out", str(picture)]) == 0
-    assert np.array_equal(cv2.imread(str(picture), cv2.IMREAD_UNCHANGED), pixels)
-    assert main(["camera", "focus", str(workspace.station), "--camera", "top", "--frames", "3"]) == 0
+    assert main(["camera", "grab", str(station), "--camera", "top", "--out", str(picture)]) == 0
+    seen = cv2.imread(str(picture), cv2.IMREAD_UNCHANGED)
+    assert seen is not None and np.array_equal(seen, pixels)
+    assert main(["camera", "focus", str(station), "--camera", "top", "--frames", "3"]) == 0
     assert "sharpness" in capfd.readouterr().out
-    assert main(["camera", "grab", str(workspace.station), "--camera", "side", "--out", str(picture)]) == 2
+    assert main(["camera", "grab", str(station), "--camera", "side", "--out", str(picture)]) == 2
     assert "the station has top" in capfd.readouterr().err
+
+
+def station_with(folder: Path, images: Path) -> Path:
+    """A station whose camera "top" plays the pictures of a folder."""
+    workspace = make_workspace(folder, name="s", belt="b", plc_address="opc.tcp://127.0.0.1:1/x")
+    text = workspace.station.read_text()
+    camera = f'kind = "folder"\nname = "top"\nfolder = "{images}"\n'
+    workspace.station.write_text(text.replace('name = "top"\nkind = "sim"\nbelt = "b"\n', camera))
+    return workspace.station
+
+
+def target_pictures(folder: Path) -> Scene:
+    """The target as a person shows it to a camera of known geometry, each pose twice, as it rests."""
+    scene = Scene(width=640, height=400, focal=(1500, 1502), centre=(326, 195))
+    surface = printed(scene.target)
+    folder.mkdir()
+    for number, pose in enumerate((scene, *held(scene, POSES - 1))):
+        picture = pose.picture(surface)
+        for again in range(2):
+            cv2.imwrite(str(folder / f"{number:02d}-{again}.png"), picture)
+    return scene
+
+
+def test_calibrate_prints_a_target_and_calibrates_with_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pdf = tmp_path / "target.pdf"
+    assert main(["camera", "calibrate", "--print", str(pdf), "--view-mm", "96"]) == 0
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert "--target 14x9x6.5" in " ".join(capfd.readouterr().out.split())
+    scene = target_pictures(tmp_path / "shown")
+    station, out = station_with(tmp_path / "s", tmp_path / "shown"), tmp_path / "top.calibration.json"
+    wanted = ["camera", "calibrate", str(station), "--camera", "top", "--target", str(scene.target), "--out", str(out)]
+    assert main([*wanted, "--measured-mm", "40.0", "--keep", str(tmp_path / "kept"), "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["mm_per_px"] == pytest.approx(scene.mm_per_px(), rel=0.002)
+    assert found["camera"] == "top"
+    assert calibration.load(out).pictures == POSES == len(list((tmp_path / "kept").glob("*.png")))
+    again = tmp_path / "again.json"
+    assert main([*wanted[:-1], str(again), "--from", str(tmp_path / "kept"), "--days", "30"]) == 0
+    assert "mm per pixel" in capfd.readouterr().out
+    assert calibration.load(again).mm_per_px == pytest.approx(calibration.load(out).mm_per_px, rel=1e-4)
+
+
+def test_calibrate_says_what_is_missing_or_does_not_do(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["camera", "calibrate", "--target", "14x9x6"]) == 2
+    assert "station" in capfd.readouterr().err
+    (tmp_path / "none").mkdir()
+    wanted = ["camera", "calibrate", "s.toml", "--camera", "top", "--out", str(tmp_path / "x.json")]
+    assert main([*wanted, "--target", "14 by 9"]) == 2
+    assert main([*wanted, "--target", "14x9x6", "--measured-mm", "8"]) == 2
+    assert "80 mm long" in capfd.readouterr().err
+    assert main([*wanted, "--target", "14x9x6", "--from", str(tmp_path / "none")]) == 1
+    assert "no pictures" in capfd.readouterr().err
+    cv2.imwrite(str(tmp_path / "none" / "a.png"), np.full((300, 400), 90, np.uint8))
+    assert main([*wanted, "--target", "14x9x6", "--from", str(tmp_path / "none")]) == 1
+    assert "a.png should show the target" in capfd.readouterr().err
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_learn_writes_the_bands_of_a_view(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rng, images = np.random.default_rng(1), tmp_path / "images"
+    images.mkdir()
+    for number in range(40):
+        cv2.imwrite(str(images / f"{number:02d}.png"), rng.normal(90, 20, (96, 128)).astype(np.uint8))
+    station, out = station_with(tmp_path / "s", images), tmp_path / "top.bands.json"
+    wanted = ["camera", "learn", str(station), "--camera", "top", "--view", "top", "--out", str(out)]
+    assert main([*wanted, "--frames", "35", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["brightness"]["low"] < 90 < found["brightness"]["high"]
+    assert bands.load(out).frames == 35
+    assert main([*wanted, "--from", str(images)]) == 0
+    assert 'bands = "top.bands.json"' in capfd.readouterr().out
+    assert main([*wanted, "--frames", "5"]) == 1
+    assert "at least 30" in capfd.readouterr().err

@@ -41,7 +41,7 @@ async def camera(rig: GenTLRig) -> AsyncIterator[GenicamCamera]:
 
 
 async def capture(camera: GenicamCamera, patience_ms: float = 3000) -> Frame:
-    return await camera.capture(PART, "top", within(patience_ms), within(patience_ms))
+    return await camera.capture(PART, "top", within(0), within(patience_ms), within(patience_ms))
 
 
 async def works_again(camera: GenicamCamera) -> Frame:
@@ -78,14 +78,16 @@ async def test_a_frame_that_comes_too_late_is_never_the_next_parts(camera: Genic
     assert frame.counter == first.counter + 2
 
 
-async def test_a_doubled_frame_is_not_the_next_parts(camera: GenicamCamera, rig: GenTLRig) -> None:
-    rig.tell("twice 1")
+async def test_a_lost_frame_does_not_hold_up_the_next_part(camera: GenicamCamera, rig: GenTLRig) -> None:
     first = await capture(camera)
-    assert (await capture(camera)).counter == first.counter + 1
+    rig.tell("drop 1")
+    with pytest.raises(DeviceTimeout):
+        await capture(camera, 100)
+    assert (await capture(camera, 1800)).counter == first.counter + 2
 
 
-async def test_an_unplugged_camera_says_so_and_comes_back(camera: GenicamCamera, rig: GenTLRig) -> None:
-    await capture(camera)
+async def test_frame_numbers_rise_through_a_replug(camera: GenicamCamera, rig: GenTLRig) -> None:
+    before = [await capture(camera) for _ in range(3)][-1]
     rig.unplug()
     async with asyncio.timeout(5):
         while True:
@@ -94,7 +96,30 @@ async def test_an_unplugged_camera_says_so_and_comes_back(camera: GenicamCamera,
             if isinstance(refused.value, DeviceUnavailable):
                 break
     rig.plug()
+    assert (await works_again(camera)).counter > before.counter
+
+
+async def test_a_doubled_frame_is_not_the_next_parts(camera: GenicamCamera, rig: GenTLRig) -> None:
+    rig.tell("twice 1")
+    first = await capture(camera)
+    assert (await capture(camera)).counter == first.counter + 1
+
+
+async def test_an_unplugged_camera_says_so_and_comes_back(camera: GenicamCamera, rig: GenTLRig) -> None:
+    told: list[str] = []
+    camera.watch(told.append)
+    await capture(camera)
+    rig.unplug()
+    async with asyncio.timeout(5):
+        while True:
+            with pytest.raises(DeviceError) as refused:
+                await capture(camera, 500)
+            if isinstance(refused.value, DeviceUnavailable):
+                break
+    assert told and told[-1], "without anybody asking it for a frame"
+    rig.plug()
     await works_again(camera)
+    assert told[-1] == ""
 
 
 async def test_a_producer_that_hangs_is_killed_with_its_process(camera: GenicamCamera, rig: GenTLRig) -> None:

@@ -71,7 +71,7 @@ class FolderCamera:
         self._paths = self._play(files)
         self._fill(thread)
 
-    async def capture(self, part: PartKey, view: str, until: Ns, deadline: Ns) -> Frame:
+    async def capture(self, part: PartKey, view: str, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
         """The next image as a frame. Raises DeviceError."""
         thread = self._thread
         if thread is None:

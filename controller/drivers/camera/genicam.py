@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from controller.drivers.camera import genicam_messages as say
+from controller.drivers.camera.counting import RisingCounter
 from controller.drivers.camera.genicam_process import run_genicam
+from controller.drivers.camera.joined_frames import JoinedFrames
 from controller.errors import ConfigError, DeviceRefused, DeviceTimeout, DeviceUnavailable
 from controller.frame_pool import FramePool
 from controller.supervisor import SupervisedChild
 from models.frame import Frame
+from statemachines.frame_join import JoinRules
 from statemachines.vocabulary import Health, Ns, PartKey
 
 SILENCE_S = 1.0
@@ -22,15 +26,12 @@ SILENCE_S = 1.0
 _STARTING_S = 20.0
 """To start a process and load a producer takes a second, and several on a busy machine."""
 
-_KEPT = 16
-"""Frames that came unasked and wait for their part; older ones are surplus."""
-
 
 class GenicamCamera:
     """One camera. All methods on one event loop.
 
     With software trigger a capture exposes and gets the frame of its own trigger. With hardware trigger or a camera
-    that runs freely it takes the oldest frame that was exposed at `since` or later, and not after `until`.
+    that runs freely it gets the frame that was exposed around its part's time.
     """
 
     def __init__(self, settings: say.GenicamSettings) -> None:
@@ -44,9 +45,17 @@ class GenicamCamera:
         self._why = "not open"
         self._serial = settings.name
         self._token = 0
-        self._waiting: dict[int, asyncio.Future[say.FrameTaken]] = {}
-        self._unasked: list[say.FrameTaken] = []
-        self._arrived: asyncio.Event = asyncio.Event()
+        self._waiting: dict[int, asyncio.Future[Frame]] = {}
+        self._counter = RisingCounter()
+        # Frames that wait for their part keep their place in the pool: most of it is for those in work.
+        rules = JoinRules(window_ns=settings.window_ns, kept=max(4, min(16, settings.pool // 3)))
+        watched = settings.acquisition == "hardware"
+        self._joined = JoinedFrames(settings.name, rules, watched=watched)
+        self._tell: Callable[[str], None] = lambda _why: None
+
+    def watch(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called, on the loop, with why the camera is gone; with "" once it is back."""
+        self._tell = tell
 
     @property
     def pid(self) -> int | None:
@@ -89,23 +98,16 @@ class GenicamCamera:
             await self.close()
             raise refused
 
-    async def capture(self, part: PartKey, view: str, until: Ns, deadline: Ns) -> Frame:
-        """A frame exposed now, or for this part. Raises DeviceError."""
-        pool, child = self._pool, self._child
-        if pool is None or child is None or not self._up.is_set():
+    async def capture(self, part: PartKey, view: str, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
+        """A frame exposed now, or the one that the line had exposed for this part. Raises DeviceError."""
+        child = self._child
+        if child is None or not self._up.is_set():
             raise DeviceUnavailable(self._name, self._why)
-        now = time.monotonic_ns()
-        if now > until:
-            raise DeviceTimeout(self._name, "was asked to expose after the part had left")
-        try:
-            async with asyncio.timeout(max(deadline - now, 0) / 1e9):
-                if self._settings.acquisition == "software":
-                    taken = await self._triggered(child)
-                else:
-                    taken = await self._arriving(now)
-        except TimeoutError as error:
-            raise DeviceTimeout(self._name, "gave no frame before the deadline") from error
-        return Frame(view, pool.lend(taken.slot, taken.shape), taken.exposed_at, taken.counter, self._serial)
+        if self._settings.acquisition == "software":
+            frame = await self._triggered(child, until, deadline)
+        else:
+            frame = await self._joined.wait(part, expose_at, until, deadline)
+        return replace(frame, view=view)
 
     async def close(self) -> None:
         """End the process. Never raises."""
@@ -119,30 +121,24 @@ class GenicamCamera:
         if pool is not None:
             pool.close()
 
-    async def _triggered(self, child: SupervisedChild[say.GenicamSettings]) -> say.FrameTaken:
+    async def _triggered(self, child: SupervisedChild[say.GenicamSettings], until: Ns, deadline: Ns) -> Frame:
+        now = time.monotonic_ns()
+        if now > until:
+            raise DeviceTimeout(self._name, "was asked to expose after the part had left")
         self._token += 1
         token = self._token
-        future: asyncio.Future[say.FrameTaken] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._waiting[token] = future
         try:
             if not child.offer(say.Expose(token)):
                 raise DeviceUnavailable(self._name, "its process takes no command")
-            return await future
+            async with asyncio.timeout(max(deadline - now, 0) / 1e9):
+                return await future
+        except TimeoutError as error:
+            raise DeviceTimeout(self._name, "gave no frame before the deadline") from error
         finally:
             # A frame that comes after this belongs to nobody: it is given back as soon as it arrives.
             self._waiting.pop(token, None)
-
-    async def _arriving(self, since: int) -> say.FrameTaken:
-        while True:
-            while self._unasked:
-                taken = self._unasked.pop(0)
-                if taken.exposed_at >= since:
-                    return taken
-                self._discard(taken)
-            self._arrived.clear()
-            await self._arrived.wait()
-            if not self._up.is_set():
-                raise DeviceUnavailable(self._name, self._why)
 
     # --- what the process says --------------------------------------------------------------------------------
 
@@ -154,11 +150,14 @@ class GenicamCamera:
                 future = self._waiting.get(token)
                 if future is not None and not future.done():
                     future.set_exception(DeviceRefused(self._name, why))
-            case say.CameraUp(serial):
+                elif not token:
+                    self._joined.spoilt(why)
+            case say.CameraUp(serial, _, has_clock):
                 self._serial = serial
-                if self._pool is not None and not self._unasked:
-                    self._pool.reclaim()
+                self._counter.restart()
+                self._joined.restart(has_clock=has_clock)
                 self._up.set()
+                self._tell("")
             case say.CameraLost(why):
                 self._lost(why)
             case say.FeatureRefused(feature, value, cure):
@@ -178,29 +177,23 @@ class GenicamCamera:
         self._why = why
         self._up.clear()
         self._fail_all(why)
+        self._tell(why)
 
     def _fail_all(self, why: str) -> None:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(DeviceUnavailable(self._name, why))
-        for taken in self._unasked:
-            self._discard(taken)
-        self._unasked.clear()
-        self._arrived.set()
+        self._joined.fail(lambda: DeviceUnavailable(self._name, why))
 
     def _take(self, taken: say.FrameTaken) -> None:
+        """A frame is in the pool. It is lent at once: whoever lets go of it, on whatever way, frees its slot."""
+        pixels = None if self._pool is None else self._pool.lend(taken.slot, taken.shape, taken.exposed_at)
+        if pixels is None:
+            return
+        counter, exposure_ns = self._counter.of(taken.counter), taken.exposure_ns or None
+        frame = Frame("", pixels, taken.exposed_at, counter, self._serial, exposure_ns)
         future = self._waiting.get(taken.token)
         if future is not None and not future.done():
-            future.set_result(taken)
-        elif taken.token or self._settings.acquisition == "software":
-            self._discard(taken)
-        else:
-            self._unasked.append(taken)
-            if len(self._unasked) > _KEPT:
-                self._discard(self._unasked.pop(0))
-            self._arrived.set()
-
-    def _discard(self, taken: say.FrameTaken) -> None:
-        """Free the slot of a frame that nobody will look at."""
-        if self._pool is not None:
-            self._pool.lend(taken.slot, taken.shape)
+            future.set_result(frame)
+        elif not taken.token and self._settings.acquisition != "software":
+            self._joined.take(frame)

@@ -59,6 +59,7 @@ class GenTLCamera:
         self._harvester: Any = Harvester()
         self._acquirer: Any = None
         self.incomplete = 0
+        self._has_clock = False
         try:
             self._open()
         except (*_SDK, OSError) as error:
@@ -136,16 +137,23 @@ class GenTLCamera:
             return round(float(self.nodes.ExposureTime.value) * 1000)
         return 0
 
-    def clock_offset(self) -> int | None:
-        """Monotonic ns less the device's clock, by latching that; None where it has none that can be latched."""
+    def latch(self) -> tuple[int, int, int] | None:
+        """Our clock, the device's, ours again, ns; None where the device has none that can be latched.
+
+        Raises DeviceGone where it had one before: no other access is sure to reach the device and not a cache.
+        """
         nodes = self.nodes
         try:
             before = time.monotonic_ns()
             nodes.TimestampLatch.execute()
-            latched = int(nodes.TimestampLatchValue.value)
-            return (before + time.monotonic_ns()) // 2 - latched
-        except (*_SDK, AttributeError):
+            device = int(nodes.TimestampLatchValue.value)
+            after = time.monotonic_ns()
+        except (*_SDK, AttributeError) as error:
+            if self._has_clock:
+                raise DeviceGone(f"does not tell its time any more: {error}") from error
             return None
+        self._has_clock = True
+        return before, device, after
 
     def trigger(self) -> None:
         """One exposure by software. Raises DeviceGone."""

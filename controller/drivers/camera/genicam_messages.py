@@ -18,6 +18,7 @@ class GenicamSettings:
     acquisition: what lets it expose: a command of Linegate, an edge on `trigger_source`, or its own clock. features:
     SFNC names with their values, set in this order and read back. buffers: announced to the producer, at least its own
     minimum. pool: frames that may be held at once. pool_name: shared memory that the deciding process made.
+    window_ns: how far a frame that came unasked may be from the time of its part.
     """
 
     name: str
@@ -30,6 +31,7 @@ class GenicamSettings:
     pool: int = 48
     largest: int = 8_000_000
     pool_name: str = ""
+    window_ns: int = 10_000_000
 
 
 class Expose(Message, frozen=True):

@@ -3,6 +3,9 @@
 One FC3 brings the head and the trigger slot wherever both lie within 125 registers; else the head comes first, as the
 contract's order asks. An answer takes two FC16: its fields, then, after success, its ResultSeq. The connection is
 dropped after any error, by whoever calls: this driver never reconnects by itself and never retries.
+
+A server takes one request after the other, so while an answer is being written no read and no status starts: in a queue
+they would come between its two requests.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from controller.drivers.plc.modbus_channel import Channel, Refusal
@@ -62,6 +66,8 @@ class ModbusPlc:
         self._pace = Pace(int(settings.poll_ms * MS))
         self._plans: dict[tuple[int, ...], _ReadPlan] = {}
         self._seen: PlcHead | None = None
+        self._answered = asyncio.Event()
+        self._answered.set()
 
     async def connect(self, deadline: Ns) -> None:
         """Connect and try every register. Raises ConfigError or DeviceError; then closed again."""
@@ -98,6 +104,7 @@ class ModbusPlc:
         """Return when the next read is due, or at the deadline."""
         self._connected()
         await self._pace.due(deadline)
+        await self._answers_first(deadline)
 
     async def write_status(self, values: Mapping[str, StatusValue], deadline: Ns) -> None:
         """Write single tags, neighbours in one FC16, in address order. Nothing but `values` is ever written.
@@ -111,6 +118,7 @@ class ModbusPlc:
         except ValueError as error:
             raise DeviceRefused(self._device, str(error)) from error
         for run in runs(packed, WRITE_LIMIT):
+            await self._answers_first(deadline)
             await self._write(channel, run, [packed[place] for place in run], deadline)
 
     async def write_answer(self, answer: Answer, deadline: Ns) -> None:
@@ -122,8 +130,12 @@ class ModbusPlc:
             *fields, seq = self._layout.packed_answer(index, answer)
         except ValueError as error:
             raise DeviceRefused(self._device, str(error)) from error
-        for part in (fields, [seq]):
-            await self._write(channel, [place for place, _ in part], [packed for _, packed in part], deadline)
+        self._answered.clear()
+        try:
+            for part in (fields, [seq]):
+                await self._write(channel, [place for place, _ in part], [packed for _, packed in part], deadline)
+        finally:
+            self._answered.set()
 
     async def close(self) -> None:
         """Drop the connection at once: never raises. Requests still in flight fail."""
@@ -132,6 +144,11 @@ class ModbusPlc:
             channel.close()
             # The socket itself closes in the loop's next turn.
             await asyncio.sleep(0)
+
+    async def _answers_first(self, deadline: Ns) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline / 1e9):
+                await self._answered.wait()
 
     async def _read_once(self, channel: Channel, plan: _ReadPlan, deadline: Ns) -> PlcReading:
         sent_at = Ns(time.monotonic_ns())

@@ -117,8 +117,9 @@ class JournalReader:
     def details(self, name: str, limit: int = 10) -> list[Part]:
         """All that is known of the parts of this name, newest first: a part id, or a key "epoch/source/seq".
 
-        Adds to PART_FIELDS: findings, images (present: the file still lies there), late, gate, events (of 10 s before
-        the trigger to 10 s after the end).
+        Adds to PART_FIELDS: findings, frames (used: the verdict rests on it; begin_us, end_us: exposure after the
+        trigger), images (present: the file still lies there), late, gate, events (of 10 s before the trigger to 10 s
+        after the end).
         """
         key = _key(name)
         if key is None:
@@ -147,6 +148,7 @@ class JournalReader:
         return {
             **_part(row),
             "findings": [_named(finding) for finding in found],
+            "frames": [_named(frame) for frame in self._rows(f"SELECT * FROM frames WHERE {same}", key)],
             "images": images,
             "late": [_named(late) for late in self._rows(f"SELECT * FROM late WHERE {same}", key)],
             "gate": [_named(gated) for gated in self._rows(gate, (row["epoch"], row["seq"], key[3], row["source"]))],

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from controller.ports import Record
 from statemachines.vocabulary import (
     Action,
+    FrameFact,
     Outcome,
     PartKey,
     Reason,
@@ -164,7 +165,17 @@ def _outcome(connection: sqlite3.Connection, start: int, wall_ns: int, fact: Out
     for finding in fact.findings:
         sizes = (finding.length_mm, finding.width_mm, finding.area_mm2)
         row = (cursor.lastrowid, _text(finding.defect), finding.code, int(finding.severity), finding.confidence)
-        _add(connection, "findings", (*row, *finding.region, *sizes, _text(finding.why)))
+        _add(connection, "findings", (*row, *finding.region, *sizes, _text(finding.why), _text(finding.view)))
+    for frame in fact.frames:
+        _frame(connection, start, fact.part, triggered, frame)
+
+
+def _frame(connection: sqlite3.Connection, start: int, part: PartKey, triggered: int | None, frame: FrameFact) -> None:
+    """Begin and end of the exposure in µs from the trigger, and the monotonic clock's own figure."""
+    ended = None if frame.exposure_ns is None else frame.exposed_at + frame.exposure_ns
+    times = _microseconds(triggered, frame.exposed_at), _microseconds(triggered, ended)
+    row = (*_key(start, part), _text(frame.view), _text(frame.camera), frame.counter, *times)
+    _add(connection, "frames", (*row, int(frame.used), frame.exposed_at))
 
 
 def _add(connection: sqlite3.Connection, table: str, row: tuple[object, ...]) -> sqlite3.Cursor:

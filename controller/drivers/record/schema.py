@@ -23,7 +23,15 @@ Connect = Callable[[Path], sqlite3.Connection]
 # are worth more than the rule. `part_id` has no type, so that it is kept as given, number or text.
 _KEY = "start_number INTEGER NOT NULL, epoch INTEGER NOT NULL, source TEXT NOT NULL, seq INTEGER NOT NULL"
 
-_APPEND_ONLY = ("starts", "triggers", "outcomes", "findings", "late", "gate", "events", "images")
+
+def _append_only(*tables: str) -> tuple[str, ...]:
+    return tuple(
+        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table}"
+        f" BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
+        for table in tables
+        for verb in ("UPDATE", "DELETE")
+    )
+
 
 _VERSION_1 = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
@@ -57,18 +65,21 @@ _VERSION_1 = (
     f"CREATE TABLE images (id INTEGER PRIMARY KEY, {_KEY}, view TEXT NOT NULL, path TEXT NOT NULL,"
     " bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, kept_as TEXT NOT NULL, wall_ns INTEGER NOT NULL)",
     "CREATE INDEX images_key ON images (epoch, source, seq)",
-    *(
-        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table}"
-        f" BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
-        for table in _APPEND_ONLY
-        for verb in ("UPDATE", "DELETE")
-    ),
+    *_append_only("starts", "triggers", "outcomes", "findings", "late", "gate", "events", "images"),
+)
+
+_VERSION_2 = (
+    "ALTER TABLE findings ADD COLUMN view TEXT NOT NULL DEFAULT ''",
+    f"CREATE TABLE frames (id INTEGER PRIMARY KEY, {_KEY}, view TEXT NOT NULL, camera TEXT NOT NULL,"
+    " counter INTEGER NOT NULL, begin_us INTEGER, end_us INTEGER, used INTEGER NOT NULL, exposed_ns INTEGER NOT NULL)",
+    "CREATE INDEX frames_key ON frames (epoch, source, seq)",
+    *_append_only("frames"),
 )
 
 # What an OPC UA client calls the measurement that it asked for.
-_VERSION_2 = ("ALTER TABLE triggers ADD COLUMN meas_id TEXT",)
+_VERSION_3 = ("ALTER TABLE triggers ADD COLUMN meas_id TEXT",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """Statements that lead from version n to n + 1; entry 0 makes the tables. Entries are added, never changed."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

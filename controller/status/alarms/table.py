@@ -70,7 +70,17 @@ def _is_of(source: str, sources: tuple[str, ...]) -> bool:
     return any(source.startswith(known) if known.endswith(":") else source == known for known in sources)
 
 
-_KNOWN = ("camera:", "journal", "images", "mode ceiling", "mode lowered", "failsafe latch", "status")
+_KNOWN = (
+    "camera:",
+    "calibration:",
+    "image:",
+    "journal",
+    "images",
+    "mode ceiling",
+    "mode lowered",
+    "failsafe latch",
+    "status",
+)
 
 
 def _unknown_report(sight: Sight) -> str:
@@ -181,6 +191,26 @@ ALARMS: tuple[Alarm, ...] = (
         off_delay_s=5.0,
         band="1 s on, 5 s off",
         shelf_min=60,
+    ),
+    Alarm(
+        "ImageDrift",
+        Priority.MEDIUM,
+        "lamp ages, lens moves, dust on the window, another surface",
+        "parts are still decided, soon with less certainty",
+        "clean window and lamp, look at focus and light; where the product changed for good, learn its images anew",
+        _report("image:"),
+        off_delay_s=5.0,
+        band="beyond 1.5 spreads of good images on, within 1.0 off",
+        shelf_min=480,
+    ),
+    Alarm(
+        "Calibration",
+        Priority.MEDIUM,
+        "the view's calibration is older than it may be",
+        "sizes in mm are as good as they were, but nobody has looked",
+        "run linegate camera calibrate at the next stop",
+        _report("calibration:"),
+        shelf_min=1440,
     ),
     Alarm(
         "Undecided",

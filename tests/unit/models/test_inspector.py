@@ -18,6 +18,7 @@ from models.catalogue import Catalogue
 from models.errors import ImageUnfit, InferenceFailed, ModelRejected
 from models.frame import Frame
 from models.inspector import Inspector, Region
+from models.optics.scale import PlaneScale
 from models.package import open_package, write_package
 from models.runner import Runner
 from statemachines.vocabulary import Verdict
@@ -83,6 +84,24 @@ def test_a_row_of_numbers_is_no_frame(tmp_path: Path) -> None:
     inspector.warm_up()
     with pytest.raises(InferenceFailed, match="frame of shape"):
         inspector.inspect(frame(128))
+
+
+def test_a_finding_is_as_large_as_the_plane_is_where_it_lies(tmp_path: Path) -> None:
+    """A plane that leans away to the right: 0.1 mm per pixel at the left edge of the frame, more at the right."""
+    leaning = PlaneScale(np.eye(3), np.zeros(5), np.array([[0.1, 0, 0], [0, 0.1, 0], [-0.5 / 256, 0, 1]]))
+    inspector = Inspector(Runner(package(tmp_path)), CATALOGUE, leaning, roi=(128, 0, 128, 64))
+    inspector.warm_up()
+    pixels = np.zeros((128, 256), np.uint8)
+    pixels[20:24, 192:232] = 255
+    (finding,) = inspector.inspect(Frame("top", pixels, 0, 1, "cam")).findings
+
+    def mm(x: float) -> float:
+        return 0.1 * (x - 0.5) / (1 - (x - 0.5) * 0.5 / 256)
+
+    assert finding.length_mm == pytest.approx(mm(232) - mm(192), rel=0.01)
+    assert finding.width_mm == pytest.approx(4 * 0.1 / (1 - 212 * 0.5 / 256), rel=0.02)
+    assert finding.area_mm2 == pytest.approx(finding.length_mm * finding.width_mm, rel=0.02)
+    assert finding.region == (192, 20, 40, 4)
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="OpenVINO hears a cancellation from two threads on")

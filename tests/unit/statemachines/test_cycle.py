@@ -65,9 +65,11 @@ def judged(view: str = "top", at: int = SEEN + 5 * MS, assessment: Assessment = 
 
 def test_every_waiting_stage_has_its_safety_rows() -> None:
     for stage in (Stage.CAPTURING, Stage.INFERRING):
-        for event in (Failed, DeadlinePassed, Abandoned, Distrusted):
+        for event in (DeadlinePassed, Abandoned, Distrusted):
             targets, _ = TABLE[(stage, event)]
             assert stage not in targets, f"{event.__name__} must end the waiting of {stage}"
+        # A view that fails ends it, too, unless the recipe says that the part can do without.
+        assert (stage, Failed) in TABLE
 
 
 def test_no_row_leads_back_to_deciding() -> None:
@@ -79,7 +81,7 @@ def test_no_row_leads_back_to_deciding() -> None:
 def test_a_good_part_is_answered_once_with_its_own_name() -> None:
     part, commands = begin(cycle())
     assert commands == (
-        Capture(PART, "top", Ns(140 * MS), Ns(180 * MS)),
+        Capture(PART, "top", TRIGGERED, Ns(140 * MS), Ns(180 * MS)),
         ArmDeadline(PART, Ns(180 * MS)),
     )
     part, commands = step(part, frame())

@@ -67,6 +67,14 @@ def test_a_missing_frame_costs_its_own_part_only() -> None:
     assert not join.expected
 
 
+def test_a_frame_that_comes_after_its_part_was_given_up_is_never_a_neighbours() -> None:
+    events = part(1, 100), PartGivenUp(key(1)), frame(7, 106), part(2, 115), frame(8, 117)
+    _, notices = play(FrameJoin(RULES), *events)
+    assert not joined(notices)
+    first = next(n for n in notices if isinstance(n, Surplus))
+    assert (first.frame.token, first.why) == (7, "came after its part was given up")
+
+
 def test_a_surplus_frame_waits_and_gives_way() -> None:
     _, notices = play(FrameJoin(JoinRules(kept=2)), *(frame(n, 100 * n) for n in range(4)))
     assert [(n.frame.token, n.why) for n in notices if isinstance(n, Surplus)] == [

@@ -32,7 +32,7 @@ def grey(value: int) -> Any:
 
 
 async def shoot(camera: FolderCamera) -> Frame:
-    return await camera.capture(PART, "top", within(2000), within(5000))
+    return await camera.capture(PART, "top", within(0), within(2000), within(5000))
 
 
 async def opened(folder: Path, **settings: Any) -> FolderCamera:

@@ -14,6 +14,7 @@ from controller.ports import Record
 from statemachines.vocabulary import (
     Action,
     Finding,
+    FrameFact,
     Health,
     Mode,
     Ns,
@@ -42,7 +43,9 @@ def outcome(
     seq: int, verdict: Verdict = Verdict.OK, part_id: PartId | None = None, *, epoch: int = 7, score: float = 0.25
 ) -> Record:
     at = seq * 100 * MS
-    scratch = Finding("scratch", 11, Severity.MAJOR, 0.9, (1, 2, 3, 4), 2.4, 0.2, 0.5, "scratch 2.4 mm > 2.0 mm: major")
+    scratch = Finding(
+        "scratch", 11, Severity.MAJOR, 0.9, (1, 2, 3, 4), 2.4, 0.2, 0.5, "scratch 2.4 mm > 2.0 mm: major", "top"
+    )
     dent = Finding("dent", 12, Severity.MINOR, 0.99, (5, 6, 7, 8), 0.4, 0.3, 0.1, "dent 0.4 mm: minor")
     stamps = {"triggered": at, "seen": at + MS, "captured": at + 3 * MS, "published": at + 9 * MS}
     bad = verdict is Verdict.NG
@@ -59,6 +62,10 @@ def outcome(
         score=score,
         why="scratch 2.4 mm > 2.0 mm: major" if bad else "",
         stamps=stamps,
+        frames=(
+            FrameFact("top", "cam-1", seq, Ns(at + MS), 200_000, used=True),
+            FrameFact("side", "2", seq, Ns(at), None),
+        ),
     )
     return Record(WALL, fact)
 

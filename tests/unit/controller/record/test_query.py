@@ -80,6 +80,9 @@ def test_all_about_one_part(path: Path) -> None:
         assert [event["who"] for event in reader.events("mode", limit=1)] == ["much later"]
     assert (part["verdict"], part["action"], part["severity"], part["answered"]) == ("NG", "REJECT", "MAJOR", True)
     assert [finding["why"] for finding in part["findings"]][1] == "scratch 2.4 mm > 2.0 mm: major"
+    assert [finding["view"] for finding in part["findings"]] == ["", "top"]
+    exposed = [(frame["view"], frame["begin_us"], frame["end_us"], frame["used"]) for frame in part["frames"]]
+    assert exposed == [("top", 1000, 1200, 1), ("side", 0, None, 0)]
     assert [image["present"] for image in part["images"]] == [True, False]
     assert [late["what"] for late in part["late"]] == ["inferred side"]
     assert [gated["outcome"] for gated in part["gate"]] == [3]

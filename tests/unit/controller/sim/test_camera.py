@@ -34,7 +34,7 @@ def soon(ms: int = 5000) -> Ns:
 
 
 async def shot(camera: SimCamera, deadline_ms: int = 5000) -> Frame:
-    return await camera.capture(PART, "top", soon(), soon(deadline_ms))
+    return await camera.capture(PART, "top", Ns(time.monotonic_ns()), soon(), soon(deadline_ms))
 
 
 @pytest.fixture
@@ -93,14 +93,14 @@ async def test_counter_rises_even_when_opened_anew(camera: SimCamera) -> None:
 
 async def test_too_late_to_expose(camera: SimCamera) -> None:
     with pytest.raises(DeviceTimeout, match="left view"):
-        await camera.capture(PART, "top", Ns(time.monotonic_ns() - 1), soon())
+        await camera.capture(PART, "top", soon(), Ns(time.monotonic_ns() - 1), soon())
 
 
 async def test_silent_until_the_deadline(camera: SimCamera, belt: Belt) -> None:
     belt.set_fault(ExposureFault.SILENT, count=1)
     deadline = soon(40)
     with pytest.raises(DeviceTimeout, match="no frame"):
-        await camera.capture(PART, "top", soon(), deadline)
+        await camera.capture(PART, "top", soon(), soon(), deadline)
     assert time.monotonic_ns() >= deadline
     assert (await shot(camera)).counter == 1
 

@@ -132,7 +132,14 @@ def test_an_answer_that_stands_there_at_the_start_is_no_edge() -> None:
 def test_answers_for_others_are_acknowledged_and_not_used() -> None:
     line = ready_line()
     line.scan("a")
-    for wrong in ({"part_id_echo": "b"}, {"epoch_echo": 8}, {"session_id": 76}, {"check": 1}, {"result_seq": 2}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"part_id_echo": "b"},
+        {"epoch_echo": 8},
+        {"session_id": 76},
+        {"check": 1},
+        {"result_seq": 2},
+    )
+    for wrong in wrongs:
         assert line.show(1, "a", **wrong).result_ack is True
         line.hide()
     assert line.latched == []

@@ -69,6 +69,8 @@ REASONS: dict[str, tuple[StationSnapshot | None, StationSnapshot]] = {
     "ModeCeiling": (snapshot(reports=[report("mode ceiling")]), snapshot()),
     "Held": (snapshot(hold=2), snapshot()),
     "Camera": (snapshot(reports=[report("camera:top")]), snapshot()),
+    "ImageDrift": (snapshot(reports=[report("image:top")]), snapshot()),
+    "Calibration": (snapshot(reports=[report("calibration:top")]), snapshot()),
     "Undecided": (snapshot(last_parts=[part(n, "NO_DECISION") for n in range(10)]), snapshot()),
     "MissedTriggers": (snapshot(missed=1), snapshot(missed=1)),
     "Overruns": (snapshot(overruns=1), snapshot(overruns=1)),

@@ -9,7 +9,8 @@ import pytest
 
 from models.errors import ImageUnfit
 from models.frame import Frame
-from models.lifecycle.dataset import Pictures, Sample
+from models.lifecycle.data.pictures import Pictures
+from models.lifecycle.data.sample import Sample
 from models.lifecycle.evaluate import Rate, auroc, choose_line, judge_all, report
 from statemachines.vocabulary import Assessment, Verdict
 
@@ -17,7 +18,8 @@ from statemachines.vocabulary import Assessment, Verdict
 def pictures(labels: list[str]) -> Pictures:
     """One picture for each label; picture n is as bright as its place."""
     samples = tuple(
-        Sample(f"{n}.png", "test", label, label != "free", "", f"tile_{n}", "0" * 64) for n, label in enumerate(labels)
+        Sample(f"{n}.png", "0" * 64, 8, 8, f"tile_{n}", label == "free", () if label == "free" else (label,))
+        for n, label in enumerate(labels)
     )
     flat = tuple(np.full((8, 8), n, np.uint8) for n in range(len(labels)))
     return Pictures(samples, flat, flat)

@@ -15,9 +15,12 @@ import torch
 from torch import nn
 
 from models.lifecycle import quantise
-from models.lifecycle.dataset import Grey, Pictures, Sample
+from models.lifecycle.backbone import STRIDE, Backbone, normalised
+from models.lifecycle.data.pictures import Grey, Pictures
+from models.lifecycle.data.sample import Sample
 from models.lifecycle.real_tiles import (
     NAME,
+    OUTPUT,
     SIDE,
     UNSURE,
     VERSION,
@@ -28,8 +31,8 @@ from models.lifecycle.real_tiles import (
     pack,
     tile_catalogue,
 )
-from models.lifecycle.tile_fit import TilePlan, augment, batches, cells_of, fit, normalised
-from models.lifecycle.tile_net import STRIDE, Backbone, TileNet
+from models.lifecycle.tile_fit import TilePlan, augment, batches, cells_of, fit
+from models.lifecycle.tile_net import TileNet
 from models.package import open_package
 
 PLAN = TilePlan(steps=150, batch=8, head_rate=1e-2, body_rate=1e-2, seed=3)
@@ -63,8 +66,8 @@ def drawn(count: int, side: int) -> Pictures:
             x, y = (int(value) for value in rng.integers(4, side - HOLE - 4, 2))
             mask[y : y + HOLE, x : x + HOLE] = 255
             picture[mask > 0] = 20
-        label = "hole" if bad else "free"
-        samples.append(Sample(f"{number}.png", "train", label, bad, "", f"tile_{number}", "0" * 64))
+        classes = ("hole",) if bad else ()
+        samples.append(Sample(f"{number}.png", "0" * 64, side, side, f"tile_{number}", not bad, classes))
         pixels.append(picture)
         masks.append(mask)
     return Pictures(tuple(samples), tuple(pixels), tuple(masks))
@@ -113,8 +116,9 @@ def test_from_fit_to_the_stations_own_path(tmp_path: Path) -> None:
     learnt, kept = drawn(12, SIDE), drawn(10, SIDE)
     net = toy_net()
     assert fit(net, drawn(24, 96), PLAN, lambda _: None) < 0.5
-    graph = quantise.export(net, SIDE)
-    graphs: dict[Precision, ov.Model] = {"fp32": graph, "int8": quantise.quantised(graph, learnt.pixels)}
+    graph = quantise.export(net, (1, SIDE, SIDE), [OUTPUT])
+    inputs = [normalised(picture[None]).numpy() for picture in learnt.pixels]
+    graphs: dict[Precision, ov.Model] = {"fp32": graph, "int8": quantise.quantised(graph, inputs)}
     folder = tmp_path / NAME / VERSION
     pack(graphs, kept, folder, manifest("0" * 64, {}, 1))
     assert b"FakeQuantize" in (folder / "int8.xml").read_bytes()
@@ -131,7 +135,9 @@ def test_from_fit_to_the_stations_own_path(tmp_path: Path) -> None:
 def test_exported_graph_gives_what_the_net_gives() -> None:
     net, picture = toy_net().eval(), drawn(2, 64).pixels[1]
     inputs = normalised(picture[None].astype(np.float32))
-    compiled = ov.Core().compile_model(quantise.export(net, 64), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = ov.Core().compile_model(
+        quantise.export(net, (1, 64, 64), [OUTPUT]), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
     with torch.no_grad():
         expected = net(inputs).numpy()
-    np.testing.assert_allclose(compiled(inputs.numpy())[quantise.OUTPUT], expected, atol=1e-4)
+    np.testing.assert_allclose(compiled(inputs.numpy())[OUTPUT], expected, atol=1e-4)

@@ -1,0 +1,115 @@
+"""Frames that came unasked and the parts that wait for them: the table of `statemachines.frame_join`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from loguru import logger
+
+from controller.errors import DeviceError, DeviceRefused, DeviceTimeout
+from models.frame import Frame
+from statemachines.frame_join import (
+    Exposed,
+    FrameJoin,
+    FrameSeen,
+    Joined,
+    JoinEvent,
+    JoinRules,
+    PartExpected,
+    PartGivenUp,
+    Surplus,
+    Unjoined,
+    step,
+)
+from statemachines.vocabulary import Ns, PartKey
+
+
+class JoinedFrames:
+    """Of one camera that the line triggers, or that runs freely. On the deciding loop.
+
+    rules: the window, and how many frames may wait. watched: each frame is a part that the line saw, so that one
+    without a part is worth a warning.
+    """
+
+    def __init__(self, name: str, rules: JoinRules, *, watched: bool) -> None:
+        self._name, self._watched = name, watched
+        self._join = FrameJoin(rules)
+        self._token = 0
+        self._frames: dict[int, Frame] = {}
+        self._waiting: dict[PartKey, asyncio.Future[Frame]] = {}
+        self._spoilt = ""
+        self.surplus = 0
+
+    def restart(self, *, has_clock: bool) -> None:
+        """The camera is up anew: what waited from before is nobody's."""
+        self._frames.clear()
+        rules = replace(self._join.rules, has_clock=has_clock)
+        self._join = replace(self._join, rules=rules, frames=(), last_counter=None)
+
+    def fail(self, error: Callable[[], DeviceError]) -> None:
+        """Nobody gets a frame any more."""
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(error())
+
+    def spoilt(self, why: str) -> None:
+        """A frame came that cannot be used; whose it is shows when somebody waits in vain."""
+        self._spoilt = why
+
+    def take(self, frame: Frame) -> None:
+        """The camera delivered a frame."""
+        self._token += 1
+        self._frames[self._token] = frame
+        self._step(FrameSeen(Exposed(self._token, frame.counter, Ns(frame.exposed_at))))
+
+    async def wait(self, part: PartKey, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
+        """The frame that was exposed around `expose_at` and is this part's. Raises DeviceError."""
+        future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._waiting[part] = future
+        self._spoilt = ""
+        try:
+            self._step(PartExpected(part, expose_at))
+            async with asyncio.timeout(max(deadline - time.monotonic_ns(), 0) / 1e9):
+                frame = await future
+        except TimeoutError as error:
+            window = self._join.rules.window_ns / 1e6
+            why = f"no frame came in time that was exposed within {window:g} ms of when the part passed"
+            raise DeviceTimeout(self._name, f"{why}; {self._spoilt}" if self._spoilt else why) from error
+        finally:
+            # Out of the table as well: a frame that comes after this belongs to nobody.
+            self._waiting.pop(part, None)
+            self._step(PartGivenUp(part))
+            if future.done() and not future.cancelled():
+                # Said once, also where it came in the same turn of the loop as the deadline.
+                future.exception()
+        if frame.exposed_at > until:
+            raise DeviceTimeout(self._name, f"frame {frame.counter} was exposed after the part had left")
+        return frame
+
+    def _step(self, event: JoinEvent) -> None:
+        self._join, notices = step(self._join, event)
+        for notice in notices:
+            match notice:
+                case Joined(part, exposed):
+                    self._hand_over(part, self._frames.pop(exposed.token))
+                case Surplus(exposed, why):
+                    self._drop(self._frames.pop(exposed.token), why)
+                case Unjoined(part, why):
+                    future = self._waiting.get(part)
+                    if future is not None and not future.done():
+                        future.set_exception(DeviceRefused(self._name, why))
+
+    def _hand_over(self, part: PartKey, frame: Frame) -> None:
+        future = self._waiting.get(part)
+        if future is None or future.done():
+            self._drop(frame, "its part was given up")
+        else:
+            future.set_result(frame)
+
+    def _drop(self, frame: Frame, why: str) -> None:
+        self.surplus += 1
+        if self._watched:
+            logger.warning("surplus frame", camera=self._name, counter=frame.counter, why=why)

@@ -1,0 +1,1 @@
+"""Labelled pictures: what they show, which version of them, which of them a model may see."""
