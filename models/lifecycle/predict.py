@@ -13,6 +13,7 @@ from models.lifecycle.data.labelled_set import LabelledSet
 from models.lifecycle.data.sample import Sample
 from models.lifecycle.material import Format, Material, load
 from models.lifecycle.outcome import Outcome, outcome_of
+from models.lifecycle.validate.figures import as_one_type
 from models.lifecycle.validate.predictions import Place, Prediction
 from models.package import ModelPackage
 
@@ -52,17 +53,7 @@ def predictions(package: ModelPackage, precision: str, material: Material, outco
 
 def with_one_type(data: LabelledSet, name: str) -> LabelledSet:
     """The set as an anomaly model sees it: every defect is of one type."""
-    return replace(data, samples=tuple(_of_type(sample, name) for sample in data.samples))
-
-
-def _of_type(sample: Sample, name: str) -> Sample:
-    return replace(
-        sample,
-        classes=() if sample.is_good else (name,),
-        boxes=tuple(replace(box, defect=name) for box in sample.boxes),
-        polygons=tuple(replace(polygon, defect=name) for polygon in sample.polygons),
-        masks=tuple(replace(mask, defect=name) for mask in sample.masks),
-    )
+    return replace(data, samples=as_one_type(data.samples, name))
 
 
 def _place(finding: RawFinding, sample: Sample, form: Format) -> Place:
