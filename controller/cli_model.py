@@ -51,6 +51,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         return parser
 
     _add_build(verb("build", "from a labelled set to a gated package; goes on where it was interrupted", _build))
+    predict = verb(
+        "predict", "a package's answers on the test split, for validate; this look is written down", _predict
+    )
+    predict.add_argument("package", type=Path)
+    predict.add_argument("data", type=Path, metavar="SET")
+    predict.add_argument("--out", type=Path, required=True, metavar="FILE.csv")
     _add_import(verb("import", "package a model that another tool exported (ONNX, OpenVINO)", _import))
     key = verb("key", "make a key for signing", _key)
     key.add_argument("file", type=Path, metavar="KEY.pem")
@@ -174,6 +180,19 @@ def _build(args: argparse.Namespace) -> int:
     )
     package = build(order, _say)
     sys.stdout.write(f"{package.folder}\nhash {package.hash}\ncontent {package.content_hash}\n")
+    return DONE
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from models.lifecycle.data.labelled_set import open_set
+    from models.lifecycle.predict import answers_on
+    from models.lifecycle.validate.predictions import write_predictions
+
+    package = _opened(args.package)
+    data = open_set(args.data)
+    samples = data.open_test(f"answers of {package.manifest.name}@{package.manifest.version}")
+    write_predictions(args.out, answers_on(package, data.root, samples), package.manifest.defect_classes)
+    sys.stdout.write(f"{args.out}: {len(samples)} pictures, look {len(data.test_uses())} at a test split of this set\n")
     return DONE
 
 

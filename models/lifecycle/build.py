@@ -6,7 +6,8 @@ OUT/
     work/                   checkpoint and graphs
     packages/NAME/VERSION/  the package
     catalogue.toml          the catalogue with the chosen confidences
-    report.json             every figure
+    answers.csv             what every graph says about the test split
+    report.html             the validation report; report.json: every figure
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ from models.lifecycle.data.splits import carve_by_batch
 from models.lifecycle.job import Job, Say, Settings
 from models.lifecycle.ledger import Ledger
 from models.lifecycle.material import is_grey, load
-from models.lifecycle.outcome import METRIC, judged_types, metric_of, outcome_of
+from models.lifecycle.outcome import METRIC, metric_of, outcome_of
 from models.lifecycle.pack import Naming, pack
+from models.lifecycle.predict import format_of, predictions, with_one_type
 from models.lifecycle.thresholds import Aim, with_lines
-from models.package import ModelPackage, open_package
+from models.lifecycle.validate.page import page
+from models.lifecycle.validate.predictions import Prediction, write_predictions
+from models.lifecycle.validate.validation import validate
+from models.package import ModelPackage, Task, open_package
 
 VALIDATION_SHARE = 0.2
 """Of the train split's batches, where a set has a test split but none for validation."""
@@ -86,10 +91,10 @@ def build(order: Order, say: Say) -> ModelPackage:
 
     ledger.stage("package", packed)
     package = open_package(order.out / "packages", order.naming.name, order.naming.version)
-    tested = ledger.stage("test", lambda: _tested(package, data, classes, recipe, order.reason))
     lines = {name: candidates.line(choice, name) for name in choice["lines"]}
     changed = with_lines(order.catalogue, lines)
     (order.out / "catalogue.toml").write_text(catalogue_text(changed), encoding="utf-8")
+    tested = ledger.stage("test", lambda: _tested(order, package, changed, data, classes, recipe.task))
     report = {
         "package": {"name": order.naming.name, "version": order.naming.version, "hash": package.hash},
         "task": recipe.task,
@@ -124,19 +129,29 @@ def _made_from(order: Order, version: str, recipe: jobs.Recipe) -> dict[str, Any
 
 
 def _tested(
-    package: ModelPackage, data: LabelledSet, classes: tuple[str, ...], recipe: jobs.Recipe, reason: str
+    order: Order, package: ModelPackage, lines: Catalogue, data: LabelledSet, classes: tuple[str, ...], task: Task
 ) -> dict[str, Any]:
-    """The figures of every graph on the test split: its one use in this build, and written down as such."""
-    samples = data.open_test(f"{reason}: {package.manifest.name}@{package.manifest.version}")
+    """Answers of every graph on the test split, the task's figure, and the report; both looks are written down."""
+    named = f"{package.manifest.name}@{package.manifest.version}"
+    samples = data.open_test(f"{order.reason}: answers of {named}")
     if not samples:
         return {}
-    material = load(data.root, samples, classes, recipe.format)
+    material = load(data.root, samples, classes, format_of(package))
     figures: dict[str, Any] = {"samples": len(samples), "defective": int(material.defective.sum())}
+    answers: list[Prediction] = []
     for precision in package.manifest.graphs:
         found = outcome_of(package, precision, material)
+        answers += predictions(package, precision, material, found)
         figures[precision] = {
-            METRIC[recipe.task]: round(metric_of(recipe.task, found, material), 4),
+            METRIC[task]: round(metric_of(task, found, material), 4),
             "inference_ms_p50": round(float(np.median(found.milliseconds)), 3),
-            "types": int(judged_types(recipe.task, package.manifest.defect_classes, material).sum()),
         }
+    table = order.out / "answers.csv"
+    write_predictions(table, answers, package.manifest.defect_classes)
+    shown = with_one_type(data, package.manifest.classes[0]) if task == "anomaly" else data
+    facts = {"package": f"{named}, hash {package.hash}", "seed": str(order.settings.seed)}
+    report = validate(
+        shown, lines, table, purpose=f"{order.reason}: report on {named}", wanted_recall=order.aim.recall, facts=facts
+    )
+    (order.out / "report.html").write_text(page(report, lines, data.root), encoding="utf-8")
     return figures

@@ -25,6 +25,7 @@ from models.lifecycle.data.pictures import picture_facts, read_grey
 from models.lifecycle.data.sample import Box, Mask, Sample, Split
 from models.lifecycle.job import Settings, suited, task_of
 from models.lifecycle.pack import Naming
+from models.lifecycle.validate.predictions import read_predictions
 from models.package import ModelPackage, open_package
 from models.runner import Runner
 from models.signing import make_key, public_hex, read_key
@@ -103,7 +104,10 @@ def test_from_pictures_to_a_package_that_the_station_runs(tmp_path: Path, task: 
     opened = open_package(tmp_path / "out" / "packages", "toy", "1.0.0", trusted_keys=trusted, require_signature=True)
     ready(opened, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
-    assert len(report["test_uses"]) == 1 and report["test"]["samples"] == 12
+    assert len(report["test_uses"]) == 2 and report["test"]["samples"] == 12, "answers, and the report on them"
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert package.hash in page and defect in page
+    assert len(read_predictions(tmp_path / "out" / "answers.csv")) == 2 * 12, "of both graphs"
     assert report["choice"]["gate"], "the gate has spoken"
 
 
