@@ -128,6 +128,8 @@ class StationProcess:
             if telling is not None:
                 telling.cancel()
                 await asyncio.wait([telling])
+                if not telling.cancelled():
+                    telling.result()
 
     async def _serve(self, duty: PlcDuty, recipe: LoadedRecipe) -> None:
         """Run all duties until the station is asked to end, or one of them dies."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 import pytest
+import pytest_asyncio
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.ua.attribute_ids import AttributeIds
@@ -24,7 +24,8 @@ from controller.status.security.limits import QUEUED, SESSION_S
 from statemachines.vocabulary import Health
 from tests.integration.status_access import client_of, settings
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 ODD = b"J\xfcrgen".decode("utf-8", "surrogateescape")
 """A name in Latin-1, as the OPC UA library decodes it."""
 SHOWN = "J\\udcfcrgen"
@@ -49,7 +50,8 @@ class Station:
         self.part_id = "4711"
         self.triggers = 0
         self.serving = asyncio.Event()
-        self.feed = StatusFeed(settings(self.endpoint))
+        # Nobody here is hung, however long a busy computer lets it wait.
+        self.feed = StatusFeed(settings(self.endpoint), silence_s=TIMEOUT_S)
         self.feed.connect(self._obey, self._told)
 
     def _obey(self, command: StatusCommand) -> None:
@@ -67,8 +69,9 @@ class Station:
             await asyncio.sleep(0.05)
 
 
-@asynccontextmanager
-async def running() -> AsyncGenerator[Station]:
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def station() -> AsyncGenerator[Station]:
+    """One for all: each test leaves it as it was."""
     station = Station()
     tasks = [asyncio.create_task(station.feed.run()), asyncio.create_task(station.tell())]
     try:
@@ -90,8 +93,8 @@ async def until(client: Client, name: str, value: Any) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_part_id_that_is_no_unicode_is_shown_and_the_feed_lives_on() -> None:
-    async with running() as station, Client(station.endpoint) as client:
+async def test_a_part_id_that_is_no_unicode_is_shown_and_the_feed_lives_on(station: Station) -> None:
+    async with Client(station.endpoint, timeout=30, watchdog_intervall=30) as client:
         await until(client, "LastParts[0].PartId", "4711")
         station.part_id = ODD
         await until(client, "LastParts[0].PartId", SHOWN)
@@ -101,8 +104,8 @@ async def test_a_part_id_that_is_no_unicode_is_shown_and_the_feed_lives_on() -> 
         assert station.feed.child.restarts == 0
 
 
-async def test_a_name_that_is_no_unicode_reaches_the_station_as_plain_text() -> None:
-    async with running() as station, client_of(station.endpoint, "olga", watchdog_intervall=10) as client:
+async def test_a_name_that_is_no_unicode_reaches_the_station_as_plain_text(station: Station) -> None:
+    async with client_of(station.endpoint, "olga", watchdog_intervall=10) as client:
         method = client.get_node(node_id("Station.ResetFailsafe")).nodeid
         for who in (ODD, "Ada"):
             answer: Any = await client.get_node(node_id("Station")).call_method(method, who)
@@ -118,8 +121,8 @@ class Listener:
         del node, val, data
 
 
-async def test_what_a_client_may_leave_lying_is_bounded() -> None:
-    async with running() as station, Client(station.endpoint) as client:
+async def test_what_a_client_may_leave_lying_is_bounded(station: Station) -> None:
+    async with Client(station.endpoint, timeout=30, watchdog_intervall=30) as client:
         assert client.session_timeout <= SESSION_S * 1000
         subscription: Any = await client.create_subscription(100, Listener())
         for wanted in (0, 1_000_000):
@@ -138,8 +141,8 @@ async def test_what_a_client_may_leave_lying_is_bounded() -> None:
         await subscription.delete()
 
 
-async def test_subscriptions_beyond_the_limit_are_refused_and_deleted_ones_make_room() -> None:
-    async with running() as station, Client(station.endpoint) as client:
+async def test_subscriptions_beyond_the_limit_are_refused_and_deleted_ones_make_room(station: Station) -> None:
+    async with Client(station.endpoint, timeout=30, watchdog_intervall=30) as client:
         made: list[Any] = []
         made += [
             await client.create_subscription(10_000, Listener())
