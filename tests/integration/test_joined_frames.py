@@ -31,7 +31,7 @@ def rig(tmp_path: Path) -> GenTLRig:
 async def camera(rig: GenTLRig) -> AsyncIterator[GenicamCamera]:
     settings = GenicamSettings("sim", rig.producer, "TOP", "hardware", largest=400_000, window_ns=WINDOW_MS * MS)
     opened = GenicamCamera(settings)
-    await opened.open(Ns(time.monotonic_ns() + 15_000 * MS))
+    await opened.open(Ns(time.monotonic_ns() + 60_000 * MS))
     yield opened
     await opened.close()
 

@@ -12,8 +12,11 @@ from tests.integration.bench_line import BAD, Eye, facts, workbench
 SPARE = ViewRule("spare", ViewPolicy.REDUNDANT, stands_in_for="top")
 
 
+# Long deadlines: what is tried here is the order of things, and the computer that runs the tests may be busy.
+
+
 def recipe(*rules: ViewRule, views: tuple[str, ...] = ("top", "side", "spare")) -> RecipeFacts:
-    return replace(facts(deadline_ms=400, window_ms=200, views=views), rules=rules)
+    return replace(facts(deadline_ms=8_000, window_ms=4_000, views=views), rules=rules)
 
 
 def eyes(*views: str) -> dict[str, Eye]:
@@ -57,18 +60,18 @@ async def test_the_redundant_camera_takes_over_within_the_part_and_asks_for_main
 async def test_a_required_view_that_fails_is_the_parts_reason_and_the_line_goes_on() -> None:
     cameras = eyes("top", "side", "spare")
     cameras["side"].silent = True
-    async with workbench(recipe=recipe(SPARE), eyes=cameras) as line:
+    rules = ViewRule("side", frame_ns=60 * MS), SPARE
+    async with workbench(recipe=recipe(*rules), eyes=cameras) as line:
         await line.ready()
         answer = await line.trigger()
         cameras["side"].silent = False
         after = await line.trigger(4712)
-    assert answer.verdict is Verdict.NO_DECISION
-    assert answer.reason in (Reason.CAMERA, Reason.DEADLINE)
+    assert (answer.verdict, answer.reason) == (Verdict.NO_DECISION, Reason.CAMERA)
     assert after.reason is Reason.DECIDED
 
 
 async def test_captures_of_two_parts_wait_side_by_side_where_the_line_triggers_the_camera() -> None:
-    rule = ViewRule("top", joined=True, slack_ns=300 * MS)
+    rule = ViewRule("top", joined=True, slack_ns=4_000 * MS)
     cameras = eyes("top")
     cameras["top"].gate = asyncio.Event()
     async with workbench(recipe=recipe(rule, views=("top",)), eyes=cameras) as line:
