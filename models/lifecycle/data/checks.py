@@ -72,7 +72,8 @@ def _good(file: str, samples: Sequence[Sample]) -> list[Complaint]:
     if missing <= 0:
         return []
     cure = (
-        f"collect {missing} more, from several shifts: with fewer good than defective parts false rejects are a guess"
+        f"collect {missing} more, from several shifts: with under {WANTED}, or fewer than there are defective ones, false "
+        "rejects are a guess"
     )
     return [Complaint(file, "good parts", good, cure, grave=False)]
 
