@@ -62,19 +62,20 @@ def _print_target(args: argparse.Namespace) -> int:
 
 
 def _calibrate(args: argparse.Namespace, target: Target) -> int:
+    camera: str = args.camera
     if args.from_folder is not None:
-        camera, sightings = args.camera, _from_files(target, args.from_folder)
+        sightings = _from_files(target, args.from_folder)
     else:
         poses = PoseCollector(target)
-        names: list[str] = []
 
         async def look(capture: Callable[[], Awaitable[Frame]]) -> None:
-            await _collect(args, poses, names, capture)
+            nonlocal camera
+            camera = await _collect(args, poses, capture)
 
         code = with_camera(args, look)
         if code or not poses.complete:
             return code or REFUSED
-        camera, sightings = names[-1], poses.kept
+        sightings = poses.kept
     solution = solve(target, sightings[0], sightings[1:])
     found = calibration.from_solution(
         solution, target, camera, datetime.now(UTC), measured_mm=args.measured_mm, days=args.days
@@ -119,16 +120,13 @@ def _pictures(folder: Path) -> Iterator[tuple[Path, Pixels]]:
         yield path, np.asarray(pixels, np.uint8)
 
 
-async def _collect(
-    args: argparse.Namespace, poses: PoseCollector, names: list[str], capture: Callable[[], Awaitable[Frame]]
-) -> None:
+async def _collect(args: argparse.Namespace, poses: PoseCollector, capture: Callable[[], Awaitable[Frame]]) -> str:
+    """Watch the person until all poses are there; the camera as it calls itself."""
     console = Console(highlight=False, stderr=args.json)
     if args.keep is not None:
         args.keep.mkdir(parents=True, exist_ok=True)
-    while not poses.complete:
+    while True:
         frame = await capture()
-        names.append(frame.camera)
-        del names[:-1]
         before = len(poses.kept)
         advice = poses.show(_grey(frame))
         console.print(f"{len(poses.kept):2d} of {POSES}   {advice:70s}", end="\r")
@@ -136,6 +134,8 @@ async def _collect(
             console.print()
             if args.keep is not None:
                 save_picture(frame, args.keep / f"{before:02d}.png")
+        if poses.complete:
+            return frame.camera
 
 
 def _grey(frame: Frame) -> Pixels:

@@ -50,6 +50,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             action.add_argument(
                 "--out", type=Path, default=Path("camera.png"), metavar="FILE", help="default camera.png"
             )
+        action.add_argument("--json", action="store_true", help="a line of JSON for each frame")
+        if name == "preview":
+            action.add_argument("--terminal", action="store_true", help="draw it on the terminal as well")
         if name != "grab":
             action.add_argument("--frames", type=int, default=0, metavar="N", help="end after so many; 0: until Ctrl-C")
         action.set_defaults(run=run)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 
-from tests.bench import latency, throughput
+from tests.bench import image_health, latency, throughput
 from tests.bench.plc_protocols import BARE
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", choices=("latency", "throughput"))
+    parser.add_argument("--only", choices=("latency", "throughput", "image-health"))
     parser.add_argument("--protocol", choices=tuple(BARE), help="the one PLC protocol to measure latency over")
     parser.add_argument("--blocks", type=int, default=12, help="of 50 parts, for each of the two (default 12)")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     results: dict[str, dict[str, float]] = {}
-    if args.only != "latency":
+    if args.only in (None, "throughput"):
         results["throughput"] = throughput.run()
-    if args.only != "throughput":
+    if args.only in (None, "image-health"):
+        results["image health"] = image_health.run()
+    if args.only in (None, "latency"):
         for protocol in BARE:
             if args.protocol in (None, protocol):
                 results[f"latency over {protocol}"] = latency.run(protocol, args.blocks)

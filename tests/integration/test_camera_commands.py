@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from controller.camera_bench import as_blocks, usb_cameras
 from controller.cli import main
 from controller.sim.workspace import make_workspace
+from models.frame import Frame
 from models.optics import bands, calibration
 from models.optics.poses import POSES
 from tests.contract.gentl import GenTLRig, viky
@@ -57,6 +60,15 @@ def test_grab_and_focus_on_a_stations_camera(tmp_path: Path, capfd: pytest.Captu
     assert seen is not None and np.array_equal(seen, pixels)
     assert main(["camera", "focus", str(station), "--camera", "top", "--frames", "3"]) == 0
     assert "sharpness" in capfd.readouterr().out
+    assert main(["camera", "focus", str(station), "--camera", "top", "--frames", "2", "--json"]) == 0
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line["frame"] for line in lines] == [1, 2]
+    assert lines[0]["sharpness"] == lines[1]["best"] > 0
+    wanted = [str(station), "--camera", "top", "--out", str(picture)]
+    assert main(["camera", "grab", *wanted, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["width"] == 96
+    assert main(["camera", "preview", *wanted, "--frames", "1", "--terminal"]) == 0
+    assert "▀" in capfd.readouterr().out
     assert main(["camera", "grab", str(station), "--camera", "side", "--out", str(picture)]) == 2
     assert "the station has top" in capfd.readouterr().err
 
@@ -132,3 +144,30 @@ def test_learn_writes_the_bands_of_a_view(tmp_path: Path, capfd: pytest.CaptureF
     assert 'bands = "top.bands.json"' in capfd.readouterr().out
     assert main([*wanted, "--frames", "5"]) == 1
     assert "at least 30" in capfd.readouterr().err
+
+
+def test_a_picture_in_blocks_keeps_its_brightness_and_its_size() -> None:
+    pixels = np.zeros((40, 80), np.uint8)
+    pixels[:, 40:] = 200
+    drawn = as_blocks(Frame("v", pixels, 0, 1, "c"), columns=20, lines=30)
+    rows = drawn.splitlines()
+    assert [row.count("▀") for row in rows if "▀" in row] == [20] * 5
+    assert rows[0].index("38;2;0;0;0") < rows[0].index("38;2;200;200;200")
+    assert drawn.count("38;2;200;200;200") == 50
+
+
+def test_usb_cameras_are_listed_by_their_number(tmp_path: Path) -> None:
+    assert usb_cameras(tmp_path / "none") == []
+    (tmp_path / "video2").mkdir()
+    (tmp_path / "video2" / "name").write_text("HD Webcam: HD Webcam\n")
+    (camera,) = usb_cameras(tmp_path)
+    assert (camera["serial"], camera["model"]) == ("2", "HD Webcam: HD Webcam")
+
+
+def test_without_the_genicam_extra_the_message_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "controller.drivers.camera.genicam_survey", None)
+    assert main(["camera", "features", "--producer", str(tmp_path / "x.cti")]) == 2
+    assert main(["camera", "list", "--producer", str(tmp_path / "x.cti")]) == 2
+    assert capfd.readouterr().err.count("pip install linegate[genicam]") == 2
