@@ -102,8 +102,8 @@ async def client_of(
     uri: of the certificate; says: what the client calls itself, where that differs.
     """
     # The library waits 4 s for an answer: too short on a computer that others use, too.
-    options.setdefault("timeout", 30)
-    client = Client(endpoint, **options)
+    settings: dict[str, Any] = {"timeout": 30, **options}
+    client = Client(endpoint, **settings)
     client.application_uri = says or uri
     if policy is not None:
         with tempfile.TemporaryDirectory() as folder:
