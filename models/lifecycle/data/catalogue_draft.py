@@ -83,10 +83,12 @@ def write_examples(labelled: LabelledSet, name: str, sizes: Sequence[Measured], 
     """Cut example pictures out, from small to large. Returns their names, `reference/…`, relative to the catalogue."""
     if not sizes:
         return []
-    chosen = {round(share * (len(sizes) - 1)) for share in np.linspace(0.1, 0.9, EXAMPLES)}
+    # The largest place of each picture: three places of one picture are one example.
+    largest = list({found.sample.sha256: found for found in sizes}.values())
+    largest.sort(key=lambda found: (found.size, found.sample.image))
     files: list[str] = []
-    for number in sorted(chosen):
-        found = sizes[number]
+    for number in sorted({round(share * (len(largest) - 1)) for share in np.linspace(0.1, 0.9, EXAMPLES)}):
+        found = largest[number]
         picture = read_unchanged(labelled.root / found.sample.image)
         x, y, width, height = found.region
         room = round(AROUND * max(width, height)) + 8

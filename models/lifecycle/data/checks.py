@@ -71,9 +71,8 @@ def _good(file: str, samples: Sequence[Sample]) -> list[Complaint]:
     missing = max(WANTED, len(samples) - good) - good
     if missing <= 0:
         return []
-    cure = (
-        f"collect {missing} more, from several shifts: with fewer good than defective parts false rejects are a guess"
-    )
+    enough = f"with under {WANTED}, or fewer than defective ones, false rejects are a guess"
+    cure = f"collect {missing} more, from several shifts: {enough}"
     return [Complaint(file, "good parts", good, cure, grave=False)]
 
 
