@@ -11,7 +11,7 @@ RIGS ?= opcua-sequence
 PARTS ?= 100000
 PROTOCOLS ?= opcua
 
-.PHONY: demo test check bench hil soak cameras hostile real train-bars model node-client tlsimu docs clean
+.PHONY: demo test check bench bench-status hil soak cameras hostile real train-bars model node-client tlsimu docs clean
 
 demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status server
 	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
@@ -28,6 +28,10 @@ check: $(TRAIN)  ## format, lint, types, import contracts, tests
 
 bench: $(DEV)  ## ratios against bare loops, side by side in one run
 	$(PY) -m tests.bench
+
+bench-status: $(DEV)  ## how soon the status server answers after a start, and how soon a result is at a client
+	$(PY) -m tests.bench.start
+	$(PY) -m tests.bench.result_ready
 
 hil: $(DEV)  ## the whole fault matrix, with a report to sign: build/hil/report.html
 	$(PY) -m hil_tests $(foreach rig,$(RIGS),--rig $(rig)) --out build/hil

@@ -33,7 +33,8 @@ class Change:
 
 
 def promote(config: StationConfig, product: str, model: str, view: str = "") -> tuple[Change, ...]:
-    """Pin the views that run another version of this model (or the one view named) to `name@version`.
+    """Pin the views that run another version of this model, alone or beside others, to `name@version`; or the one view
+    named, whichever model it runs.
 
     The recipe is loaded as the station loads it, with signature, golden images and catalogue, before the file stays so:
     what the station would refuse never becomes its recipe. Raises ConfigError or ModelError; then nothing is changed.
@@ -41,12 +42,13 @@ def promote(config: StationConfig, product: str, model: str, view: str = "") -> 
     folder = _folder(config, product)
     name = model.partition("@")[0]
     views = load_recipe(folder / "recipe.toml").views
-    wanted = [v for v in views if v.name == view or (not view and v.model.partition("@")[0] == name)]
+    pins = [(v.name, pin) for v in views for pin in (v.model, *v.also_models) if pin.partition("@")[0] == name]
+    wanted = [(v.name, v.model) for v in views if v.name == view] if view else pins
     if not wanted:
         cure = f"no view {view or f'runs {name}'}: views are {', '.join(f'{v.name} ({v.model})' for v in views)}"
         raise ConfigError(str(folder / "recipe.toml"), "views", view or name, cure)
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    changes = tuple(Change(at, v.name, v.model, model) for v in wanted if v.model != model)
+    changes = tuple(Change(at, where, pin, model) for where, pin in wanted if pin != model)
     _apply(config, folder, changes)
     return changes
 
@@ -112,12 +114,12 @@ def _with_model(text: str, path: Path, change: Change) -> str:
     """The file with one view's model changed, and every other letter as it was."""
     blocks = re.split(r"(?m)^(?=\[\[views\]\])", text)
     name = re.compile(rf'(?m)^\s*name\s*=\s*"{re.escape(change.view)}"')
-    pin = re.compile(rf'(?m)^(\s*model\s*=\s*")({re.escape(change.before)})(")')
+    pin = re.compile(rf'(?m)^(\s*(?:model|also_models)\s*=.*")({re.escape(change.before)})(")')
     for place, block in enumerate(blocks[1:], 1):
         if name.search(block) and pin.search(block):
             blocks[place] = pin.sub(lambda found: found[1] + change.after + found[3], block, count=1)
             return "".join(blocks)
-    cure = f'view {change.view} has no line model = "{change.before}": change it by hand'
+    cure = f'view {change.view} has no line with model or also_models = "{change.before}": change it by hand'
     raise ConfigError(str(path), f"views.{change.view}.model", change.before, cure)
 
 

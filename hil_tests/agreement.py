@@ -18,11 +18,16 @@ _KEPT_COMPLAINTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A time in which the rig itself kept station and PLC apart, monotonic ns: from the fault until Ready again."""
+    """A time in which the rig itself kept station and PLC apart, monotonic ns: from the fault until Ready again.
+
+    forgets: the PLC's program began anew. An answer that was written, and confirmed, on this very moment stands in its
+    tags, and nobody there remembers having asked.
+    """
 
     what: str
     from_ns: int
     until_ns: int
+    forgets: bool = False
 
     def covers(self, at_ns: int) -> bool:
         return self.from_ns <= at_ns <= self.until_ns
@@ -103,7 +108,7 @@ def _check_answered(
 def _check_missing(
     result: Agreement, name: str, part: PartTally, rows: list[JournalRow], outage: Outage | None
 ) -> None:
-    if rows and rows[0].answered:
+    if rows and rows[0].answered and not (outage is not None and outage.forgets):
         result.complain(f"{name} was never answered, the journal says it was")
     if rows and rows[0].verdict is None:
         result.complain(f"{name} never ended in the journal")

@@ -253,7 +253,8 @@ def _one_fault(soak: Soak, fault: Fault) -> None:
         # What was held up may still break the session a moment later.
         dwell(0.3)
         rig.wait_live(lambda live: live.hindrance == "", _RECOVER_S)
-    soak.outages.append(Outage(f"{soak.faults.total()} {fault.__name__}", begun, time.monotonic_ns()))
+    what = f"{soak.faults.total()} {fault.__name__}"
+    soak.outages.append(Outage(what, begun, time.monotonic_ns(), forgets=fault is plc_restart))
 
 
 def _take(soak: Soak, keep: int) -> None:

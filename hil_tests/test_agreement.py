@@ -107,3 +107,9 @@ def test_an_outage_does_not_excuse_a_lost_acknowledgement(file: File) -> None:
 
 def test_an_outage_does_not_excuse_a_claim_to_have_answered(file: File) -> None:
     assert not file.trigger().outcome().compare(MISSING, OUTAGE).whole
+
+
+def test_a_restarted_plc_may_have_forgotten_an_answer_that_it_confirmed(file: File) -> None:
+    restart = replace(OUTAGE, forgets=True)
+    assert file.trigger().outcome().compare(MISSING, restart).whole
+    assert not file.compare(replace(MISSING, trigger_ns=2_000), restart).whole

@@ -49,11 +49,17 @@ class Benchmark:
 
 
 def benchmark(package: ModelPackage, runs: int = 200, threads: Sequence[int] = ()) -> Benchmark:
-    """Time every graph on noise, all of them in turns, so that a busy moment hits each alike. Raises ModelRejected."""
+    """Time every graph on noise, all of them in turns, so that a busy moment hits each alike. Raises ModelRejected.
+
+    BF16 is the FP32 graph in another precision; a processor that has none computes it in FP32.
+    """
     if runs < 1:
         raise ValueError(f"runs is {runs}, wanted at least 1")
     counts = threads or sorted({1, min(2, os.cpu_count() or 1)})
-    ways = [(precision, count) for precision in package.manifest.graphs for count in counts]
+    graphs: list[str] = list(package.manifest.graphs)
+    if "fp32" in graphs and "bf16" not in graphs:
+        graphs.append("bf16")
+    ways = [(precision, count) for precision in graphs for count in counts]
     runners = [_loaded(package, precision, count) for precision, count in ways]
     spec = package.manifest.input
     shape = (spec.height, spec.width) if spec.channels == 1 else (spec.height, spec.width, 3)
@@ -90,7 +96,8 @@ def choose(timings: Sequence[Timing], preferred: str) -> Timing:
 def _loaded(package: ModelPackage, precision: str, threads: int) -> Runner:
     hint = "bf16" if precision == "bf16" else "f32"
     about = package.manifest.model_copy(update={"precision_hint": hint})
-    runner = Runner(replace(package, manifest=about), graph=precision, threads=threads)
+    graph = precision if precision in package.manifest.graphs else "fp32"
+    runner = Runner(replace(package, manifest=about), graph=graph, threads=threads)
     runner.load()
     runner.warm_up()
     return runner

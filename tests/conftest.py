@@ -10,12 +10,17 @@ from collections.abc import AsyncGenerator, Generator
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from models.telemetry import no_telemetry
 
 with no_telemetry():
     # Before any test imports it: where the converters' reporter is installed, the import alone would report.
     import openvino as _openvino  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+# How fast examples are made says how busy the computer is, and nothing about the code.
+settings.register_profile("linegate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("linegate")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,12 +9,14 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from controller.errors import DeviceError
+from controller.exit_codes import CONFIG_ERROR
 from controller.sim.line_run import LineReport, LineSettings, run_line
 from controller.sim.plc_process import SoftPlcProcess
 from controller.sim.status_view import StatusView
@@ -25,10 +27,13 @@ FAULT = 1
 
 
 def run_demo(args: argparse.Namespace) -> int:
-    """Run the demo as the command line asks. Returns 0, FAULT, or 3 when the simulation itself failed."""
+    """Run the demo as the command line asks. Returns 0, FAULT, 2 for what cannot be, 3 when the simulation failed."""
     # Asked to end, it ends what it started, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _end)
     console = Console()
+    if args.trigger == "hardware" and args.camera != "gentl":
+        console.print("--trigger hardware needs --camera gentl: the simulated camera exposes on command only")
+        return CONFIG_ERROR
     folder = Path(args.keep) if args.keep else Path(tempfile.mkdtemp(prefix="linegate-demo-"))
     settings = LineSettings(
         parts=args.parts,
@@ -61,6 +66,10 @@ def run_demo(args: argparse.Namespace) -> int:
         else:
             Path(args.json).write_text(text + "\n", encoding="utf-8")
     return 0 if report.faultless else FAULT
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def _live_table(plc: SoftPlcProcess, view: StatusView, parts: int) -> Table:

@@ -26,6 +26,9 @@ Features = NDArray[np.float32]
 """(channels, h, w) of one picture."""
 Progress = Callable[[str], None]
 
+WORST = 0.05
+"""Share of the places whose mean is a part's score."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnomalyPlan:
@@ -91,8 +94,8 @@ class SpotHead(nn.Module):
 class AnomalyHead(nn.Module):
     """Both judges, each on the scale of good parts, added and smoothed: map (1, 1, h, w) and score (1, 1)."""
 
-    def __init__(self, gaussian: Gaussian, spots: SpotHead, worst: float = 0.05) -> None:
-        """worst: share of the places whose mean is the score; one loud place does not condemn a part."""
+    def __init__(self, gaussian: Gaussian, spots: SpotHead, worst: int) -> None:
+        """worst: how many places' mean is the score; one loud place does not condemn a part."""
         super().__init__()
         self.gaussian, self.spots, self.worst = gaussian, spots, worst
         self.offsets, self.scales = torch.zeros(2), torch.ones(2)
@@ -105,8 +108,7 @@ class AnomalyHead(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         scaled = (self.each(features) - self.offsets[None, :, None, None]) * self.scales[None, :, None, None]
         heat = scaled.mean(1, keepdim=True)
-        count = max(1, round(self.worst * heat.shape[2] * heat.shape[3]))
-        score = torch.topk(heat.flatten(1), count, 1).values.mean(1, keepdim=True)
+        score = torch.topk(heat.flatten(1), self.worst, 1).values.mean(1, keepdim=True)
         return heat, score
 
 
@@ -128,7 +130,8 @@ def fit(
     gaussian, spots = Gaussian(places, plan.spread), SpotHead(places, plan.width)
     progress(f"Gaussian of {len(places)} places on {len(good)} good pictures")
     _teach(spots, _drawn(extract, good, plan, rng, progress), plan, progress)
-    head = AnomalyHead(gaussian, spots).eval()
+    cells = (good[0].shape[0] // STRIDE) * (good[0].shape[1] // STRIDE)
+    head = AnomalyHead(gaussian, spots, max(1, round(WORST * cells))).eval()
     for parameter in head.parameters():
         parameter.requires_grad_(False)
     _same_scale(head, [extract(picture) for picture in held])

@@ -43,10 +43,11 @@ class Candidates:
     format: Format
     work: Path
 
-    def draft(self, folder: Path) -> ModelPackage:
-        """A package of both graphs as they are, without lines, for measuring."""
+    def draft(self, folder: Path, hint: str = "f32") -> ModelPackage:
+        """A package of the graphs in a folder, without lines, for measuring. hint: the precision they run in."""
         output = {"unsure_from": LEAST} if self.task != "segment" else {}
-        return write_package(folder, describe("draft", "0", self.task, self.classes, self.format, output=output))
+        about = describe("draft", "0", self.task, self.classes, self.format, output=output)
+        return write_package(folder, {**about, "precision_hint": hint})
 
     @staticmethod
     def line(choice: Mapping[str, Any], name: str) -> Line:
@@ -60,7 +61,8 @@ def judge_candidates(
 ) -> dict[str, Any]:
     """Measure FP32 and INT8 on validation; INT8 ships if the gate lets it, made anew more carefully if need be.
 
-    Otherwise the FP32 graph ships and runs in BF16 where the processor has it. The graphs are left in `work`.
+    Otherwise the FP32 graph ships, in BF16 if the gate lets that pass (a processor without BF16 computes in FP32). The
+    graphs are left in `work`.
     """
     from models.lifecycle.quantise import save, scaled
 
@@ -69,7 +71,8 @@ def judge_candidates(
             folder = Path(name)
             for each in ("fp32", "int8"):
                 save(graph, folder / f"{each}.xml")
-            outcome = outcome_of(candidates.draft(folder), precision, validation)
+            draft = candidates.draft(folder, "bf16" if precision == "bf16" else "f32")
+            outcome = outcome_of(draft, "fp32", validation)
             if candidates.task == "anomaly":
                 offset, scale = _scale(_anomaly_line(outcome, validation, candidates, catalogue, aim))
                 graph = scaled(graph, offset, scale)
@@ -82,7 +85,7 @@ def judge_candidates(
         chosen = _lines(outcome, validation, candidates, catalogue, aim)
         return Measured(precision, metric_of(candidates.task, outcome, validation), chosen), outcome, graph
 
-    reference, _, fp32 = measured(made.fp32, "fp32")
+    reference, as_fp32, fp32 = measured(made.fp32, "fp32")
     best, outcome, int8 = measured(made.int8, "int8")
     ruling = rule(reference, best)
     tries: list[tuple[str, Ruling]] = [("int8", ruling)]
@@ -91,16 +94,20 @@ def judge_candidates(
         best, outcome, int8 = measured(made.careful(), "int8")
         ruling = rule(reference, best)
         tries.append(("int8, careful", ruling))
-    preferred = "int8" if ruling.passed else "bf16"
     if not ruling.passed:
-        say(f"INT8 is refused: {'; '.join(ruling.reasons)}. The package runs in BF16")
-        best, outcome, _ = measured(made.fp32, "fp32")
+        say(f"INT8 is refused: {'; '.join(ruling.reasons)}. Measuring BF16")
+        best, outcome, _ = measured(made.fp32, "bf16")
+        ruling = rule(reference, best)
+        tries.append(("bf16", ruling))
+    if not ruling.passed:
+        say(f"BF16 is refused: {'; '.join(ruling.reasons)}. The package runs in FP32")
+        best, outcome = reference, as_fp32
     save(fp32, candidates.work / "fp32.xml")
     save(int8, candidates.work / "int8.xml")
     return {
-        "preferred": preferred,
+        "preferred": best.precision,
         "gate": [{"graph": name, **asdict(found)} for name, found in tries],
-        "metrics": {"fp32": _number(reference.metric), "int8" if ruling.passed else "bf16": _number(best.metric)},
+        "metrics": {"fp32": _number(reference.metric), best.precision: _number(best.metric)},
         "lines": _line_facts(best.chosen, candidates),
         "reliability": _reliability(outcome, validation, candidates),
     }

@@ -82,6 +82,8 @@ def _about(candidates: Candidates, choice: Mapping[str, Any], naming: Naming, da
     metric = METRIC[candidates.task]
     figures = {name: value for name, value in choice["metrics"].items() if value is not None}
     about["metrics"] = {name: {f"validation_{metric}": value} for name, value in figures.items()}
+    if choice["preferred"] == "fp32":
+        about["preferred"] = "fp32"
     if choice["preferred"] == "bf16":
         about["graphs"] = {"bf16": "fp32.xml", "fp32": "fp32.xml", "int8": "int8.xml"}
         about["preferred"], about["precision_hint"] = "bf16", "bf16"

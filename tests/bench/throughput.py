@@ -50,7 +50,7 @@ class MemoryCamera:
     async def close(self) -> None:
         """Nothing to close."""
 
-    async def capture(self, part: PartKey, view: str, until: Ns, deadline: Ns) -> Frame:
+    async def capture(self, part: PartKey, view: str, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
         self._counter += 1
         frame = next(self._frames)
         return Frame(view, frame.pixels, time.monotonic_ns(), self._counter, "memory")

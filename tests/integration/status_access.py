@@ -16,10 +16,11 @@ from asyncua.crypto.security_policies import (
     SecurityPolicyBasic256Sha256,
 )
 
+from controller.certificates import make_certificate
 from controller.status.access import Role
 from controller.status.process import StatusSettings
 from controller.status.security import users
-from controller.status.security.pki import Pki, make_certificate
+from controller.status.security.pki import Pki
 from controller.status.security.users import Account, UsersFile
 from tests.integration.status_cache import model_cache
 
@@ -101,7 +102,8 @@ async def client_of(
     uri: of the certificate; says: what the client calls itself, where that differs.
     """
     # The library waits 4 s for an answer: too short on a computer that others use, too.
-    client = Client(endpoint, **{"timeout": 30, **options})
+    settings: dict[str, Any] = {"timeout": 30, **options}
+    client = Client(endpoint, **settings)
     client.application_uri = says or uri
     if policy is not None:
         with tempfile.TemporaryDirectory() as folder:

@@ -21,13 +21,14 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
+from controller.certificates import thumbprint
 from controller.status.access import METHODS, STANDARD_METHODS, WRITABLE, Role, permits
 from controller.status.address_space import NODES, Kind, StatusNode, node_id
 from controller.status.messages import HoldStation, PartBegan, SetMode, StartJob
 from controller.status.nodes import variant_type
 from controller.status.process import StatusLimits
 from controller.status.security import limits, penalty
-from controller.status.security.pki import Pki, thumbprint
+from controller.status.security.pki import Pki
 from controller.status.security.users import UsersFile
 from controller.status.vision.system import RECIPES, VISION
 from statemachines.vocabulary import Hold

@@ -104,6 +104,8 @@ class _Duty:
             self._next_check = now + _CHECK_S
             camera.check()
             self._look(camera)
+            # A device that sets its exposure by itself changes it.
+            self._exposure_ns = camera.exposure_ns()
 
     def _look(self, camera: GenTLCamera) -> None:
         """Compare clocks. Raises DeviceGone also where the device was off meanwhile: its features are not ours then."""

@@ -9,25 +9,19 @@ A client whose certificate is neither trusted nor issued by a trusted authority 
 
 from __future__ import annotations
 
-import hashlib
-import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from controller.certificates import make_certificate, thumbprint, uris, write_pair
 from controller.errors import ConfigError
 
-YEARS = 10
 MOST_REJECTED = 100
 """Certificates of strangers that are kept: whoever can reach the port must not fill the disk."""
 LARGEST = 16_384
@@ -79,7 +73,8 @@ class Pki:
         certificate, key = self.folder / "own" / "cert.der", self.folder / "own" / "key.pem"
         if not (certificate.is_file() and key.is_file()):
             try:
-                _make_own(certificate, key, uri, name)
+                der, pem = make_certificate(uri, name, server=True)
+                write_pair(certificate, der, key, pem)
             except OSError as error:
                 raise self._wrong(f"the station's own certificate cannot be written: {error.strerror}") from error
         return certificate, key
@@ -164,33 +159,10 @@ class Pki:
         return ConfigError("station.toml", "status.pki_dir", str(self.folder), cure)
 
 
-def thumbprint(der: bytes) -> str:
-    """SHA-256 of a certificate, 64 hex digits."""
-    return hashlib.sha256(der).hexdigest()
-
-
-def leaf(chain: bytes) -> bytes:
-    """The first certificate of a chain of DER certificates; what is no chain is returned as it is."""
-    # A DER sequence of 256 to 65,535 bytes begins with 30 82 and its length.
-    if chain[:2] == b"\x30\x82" and len(chain) > 4:
-        return chain[: 4 + int.from_bytes(chain[2:4], "big")]
-    return chain
-
-
-def uris(der: bytes) -> tuple[str, ...]:
-    """Application URIs that the certificate names."""
-    certificate = x509.load_der_x509_certificate(der)
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return ()
-    return tuple(names.get_values_for_type(x509.UniformResourceIdentifier))
-
-
 def _described(der: bytes, trusted: bool) -> Certificate:
     certificate = x509.load_der_x509_certificate(der)
     subject = certificate.subject.rfc4514_string()
-    return Certificate(thumbprint(der), subject, uris(der), certificate.not_valid_after_utc, trusted)
+    return Certificate(thumbprint(der), subject, uris(certificate), certificate.not_valid_after_utc, trusted)
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
@@ -213,50 +185,3 @@ def _issued(certificate: x509.Certificate, by: x509.Certificate, now: datetime) 
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
-
-
-def make_certificate(uri: str, name: str, *, server: bool) -> tuple[bytes, bytes]:
-    """A self-signed application certificate (DER) and its key (PEM), as OPC 10000-6 6.2.2 wants them."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=SMALLEST_KEY)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    host, now = socket.gethostname(), datetime.now(UTC)
-    purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=True,
-        key_encipherment=True,
-        data_encipherment=True,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=365 * YEARS))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri), x509.DNSName(host)]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return certificate.public_bytes(Encoding.DER), pem
-
-
-def _make_own(certificate: Path, key: Path, uri: str, name: str) -> None:
-    der, pem = make_certificate(uri, name, server=True)
-    key.unlink(missing_ok=True)
-    handle = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(pem)
-    certificate.write_bytes(der)

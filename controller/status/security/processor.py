@@ -17,8 +17,10 @@ from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.ua_binary import struct_from_binary
+from cryptography import x509
 
-from controller.status.security import limits, pki
+from controller import certificates
+from controller.status.security import limits
 from controller.status.security.audit import Act
 from controller.status.security.caller import PROVEN, Person
 from controller.status.security.session import GuardedSession
@@ -130,14 +132,16 @@ class GuardedProcessor(UaProcessor):
             if self._connection.is_open() and self.secured:
                 raise Refusal("an encrypted channel stays one")
             return
-        der = pki.leaf(algorithms.SenderCertificate or b"")
+        der = certificates.leaf(algorithms.SenderCertificate or b"")
         if self._connection.is_open() and der != self.certificate:
             raise Refusal("a channel keeps its certificate")
         why = self.iserver.pki.refusal(der, datetime.now(UTC))
         if why is not None:
             person = Person(name="", address=self.address)
-            await self.iserver.audit.tell(Act.CERTIFICATE_REFUSED, person, f"{pki.thumbprint(der)} {why.value}")
-            raise Refusal(f"certificate {pki.thumbprint(der)[:16]} {why.value}")
+            await self.iserver.audit.tell(
+                Act.CERTIFICATE_REFUSED, person, f"{certificates.thumbprint(der)} {why.value}"
+            )
+            raise Refusal(f"certificate {certificates.thumbprint(der)[:16]} {why.value}")
 
     async def _process_message(self, typeid: ua.NodeId, requesthdr: Any, seqhdr: Any, body: Buffer) -> bool:
         service = typeid.Identifier if typeid.NamespaceIndex == 0 else None
@@ -170,9 +174,11 @@ class GuardedProcessor(UaProcessor):
         if not math.isfinite(params.RequestedSessionTimeout or 0.0):
             raise ServiceError(StatusCodes.BadInvalidArgument)
         if self.certificate is not None:
-            if pki.leaf(params.ClientCertificate or b"") != self.certificate:
+            if certificates.leaf(params.ClientCertificate or b"") != self.certificate:
                 raise ServiceError(StatusCodes.BadSecurityChecksFailed)
-            if params.ClientDescription.ApplicationUri not in pki.uris(self.certificate):
+            if params.ClientDescription.ApplicationUri not in certificates.uris(
+                x509.load_der_x509_certificate(self.certificate)
+            ):
                 raise ServiceError(StatusCodes.BadCertificateUriInvalid)
             if not 32 <= len(params.ClientNonce or b"") <= 128:
                 raise ServiceError(StatusCodes.BadNonceInvalid)

@@ -70,9 +70,13 @@ class GuardedSubscriptions(SubscriptionService):
         """
         now, interval_s = time.monotonic(), subscription.data.RevisedPublishingInterval / 1000
         waiting = subscription._triggered_events  # pyright: ignore[reportPrivateUsage]
-        if waiting and now - self._hurried.get(subscription, -math.inf) >= interval_s:
-            self._hurried[subscription] = now
-            await subscription.publish_results()
+        if not waiting or now - self._hurried.get(subscription, -math.inf) < interval_s:
+            return
+        self._hurried[subscription] = now
+        cycles = subscription._publish_cycles_count  # pyright: ignore[reportPrivateUsage]
+        if not await subscription.publish_results():
+            # No request was there to answer. What ends a subscription is counted in intervals, and this was none.
+            subscription._publish_cycles_count = cycles  # pyright: ignore[reportPrivateUsage]
 
     async def condition_refresh(self, parent: ua.NodeId, *given: ua.Variant) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Tell the caller's subscription of all conditions that matter; one of somebody else does not exist for it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,6 +90,21 @@ def by_graph(
     if complaints:
         raise DatasetError(*complaints)
     return dict(sorted(answers.items()))
+
+
+def as_one_type(samples: Sequence[Sample], name: str) -> tuple[Sample, ...]:
+    """Samples whose every defect is of one type, for a model that tells only good from not good."""
+
+    def renamed(sample: Sample) -> Sample:
+        return replace(
+            sample,
+            classes=() if sample.is_good else (name,),
+            boxes=tuple(replace(box, defect=name) for box in sample.boxes),
+            polygons=tuple(replace(polygon, defect=name) for polygon in sample.polygons),
+            masks=tuple(replace(mask, defect=name) for mask in sample.masks),
+        )
+
+    return tuple(renamed(sample) for sample in samples)
 
 
 def found_defects(said: Prediction, catalogue: Catalogue) -> dict[str, bool]:

@@ -23,7 +23,8 @@ h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .
 table { border-collapse: collapse; width: 100%; margin: .6rem 0; } caption { text-align: left; caption-side: bottom; }
 th, td { border-bottom: 1px solid var(--line); padding: .35rem .5rem; text-align: left; vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-tr, figure, svg, .card { break-inside: avoid; } thead { display: table-header-group; }
+tr, figure, svg, table.short { break-inside: avoid; } small { white-space: nowrap; }
+thead { display: table-header-group; }
 .scroll { overflow-x: auto; }
 .bad { color: var(--bad); font-weight: 600; } .fine { color: var(--good); font-weight: 600; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
@@ -38,6 +39,8 @@ dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
 @media print { body { font-size: 10.5pt; padding: 0; max-width: none; } .scroll { overflow: visible; }
   .plots { grid-template-columns: 1fr 1fr; } .gallery { grid-template-columns: repeat(4, 1fr); } }
 """
+
+TABLE = "<div class='scroll'><table class='short'><thead><tr>"
 
 
 def page(found: Validation, catalogue: Catalogue, root: Path) -> str:
@@ -93,7 +96,7 @@ def _head(found: Validation, shown: GraphFigures) -> str:
 def _defects(shown: GraphFigures, wanted: float) -> str:
     rows = "".join(_defect(defect) for defect in shown.defects)
     return (
-        "<h2>Per defect type</h2><div class='scroll'><table><thead><tr><th>defect<th class='n'>recall<th>95 % interval"
+        f"<h2>Per defect type</h2>{TABLE}<th>defect<th class='n'>recall<th>95 % interval"
         "<th class='n'>NG alone<th class='n'>precision<th>95 % interval<th class='n'>F1<th>to prove a recall of "
         f"{wanted:.0%}</thead>{rows}<caption>Recall counts NG and UNSURE. To prove: how many more parts with this "
         "defect, if the model goes on as here, until the lower bound lies above it.</caption></table></div>"
@@ -122,7 +125,7 @@ def _confusion(found: Validation) -> str:
         )
         body += f"<tr><th>{escape(row)}{cells}"
     return (
-        f"<h2>Confusion matrix</h2><div class='scroll'><table><thead><tr><th>is \\ was taken for{head}</thead>{body}"
+        f"<h2>Confusion matrix</h2>{TABLE}<th>is \\ was taken for{head}</thead>{body}"
         "<caption>Parts by what they are (rows). A part with two defects counts in both rows.</caption></table></div>"
     )
 
@@ -136,7 +139,7 @@ def _curves(shown: GraphFigures, found: Validation, catalogue: Catalogue) -> str
             lines.append(Line(f"{defect.name} {defect.curve.average:.2f}", points))
             marks.append((defect.found.value, 1.0 if math.isnan(defect.precision.value) else defect.precision.value))
     risk = [(step.coverage, step.risk) for step in found.band]
-    highest = max([0.01, *(step.risk for step in found.band)])
+    highest = _round_up(max([0.01, *(step.risk for step in found.band)]))
     return (
         "<h2>Curves</h2><div class='plots'><figure>"
         + plot(lines, "recall", "precision", marks=marks)
@@ -157,16 +160,19 @@ def _curves(shown: GraphFigures, found: Validation, catalogue: Catalogue) -> str
 def _graphs(found: Validation) -> str:
     names = [defect.name for defect in found.graphs[0].defects]
     rows = [
-        ("defective parts caught", [str(graph.caught) for graph in found.graphs]),
-        ("good parts rejected", [str(graph.rejected) for graph in found.graphs]),
-        *((f"recall {name}", [str(graph.defects[n].found) for graph in found.graphs]) for n, name in enumerate(names)),
+        ("defective parts caught", [_narrow(graph.caught) for graph in found.graphs]),
+        ("good parts rejected", [_narrow(graph.rejected) for graph in found.graphs]),
         *(
-            (f"latency {share}", [f"{graph.latency_ms[share]:.2f} ms" for graph in found.graphs])
+            (f"recall {name}", [_narrow(graph.defects[n].found) for graph in found.graphs])
+            for n, name in enumerate(names)
+        ),
+        *(
+            (f"latency {share}", [f"<td>{graph.latency_ms[share]:.2f} ms" for graph in found.graphs])
             for share in found.graphs[0].latency_ms
         ),
     ]
     head = "".join(f"<th>{escape(graph.graph.upper())}" for graph in found.graphs)
-    body = "".join(f"<tr><td>{escape(name)}" + "".join(f"<td>{escape(cell)}" for cell in cells) for name, cells in rows)
+    body = "".join(f"<tr><td>{escape(name)}" + "".join(cells) for name, cells in rows)
     return f"<h2>Graphs side by side</h2><div class='scroll'><table><thead><tr><th>{head}</thead>{body}</table></div>"
 
 
@@ -179,9 +185,9 @@ def _sizes(found: Validation) -> str:
         for e in found.sizes
     )
     return (
-        "<h2>Lengths against labelled outlines, in mm</h2><table><thead><tr><th>defect<th class='n'>places matched"
+        f"<h2>Lengths against labelled outlines, in mm</h2>{TABLE}<th>defect<th class='n'>places matched"
         "<th class='n'>mean of model − label<th class='n'>median error<th class='n'>95 % of errors below</thead>"
-        f"{rows}</table>"
+        f"{rows}</table></div>"
     )
 
 
@@ -208,8 +214,8 @@ def _people(people: People | None) -> str:
     if people is None:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(a.judge)}<td>{escape(str(a.repeatability))}<td>{escape(str(a.effectiveness))}<td>{escape(str(a.misses))}"
-        f"<td>{escape(str(a.false_alarms))}<td class='n'>{_figure(a.kappa)}"
+        f"<tr><td>{escape(a.judge)}{_narrow(a.repeatability)}{_narrow(a.effectiveness)}{_narrow(a.misses)}"
+        f"{_narrow(a.false_alarms)}<td class='n'>{_figure(a.kappa)}"
         f"<td class='n'>{_figure(people.with_model.get(a.judge, math.nan)) if a.judge != MODEL else ''}<td>{a.grade}"
         for a in people.appraisals
     )
@@ -222,7 +228,7 @@ def _people(people: People | None) -> str:
         f"<table><thead><tr><th>part<th>truth<th>model<th>inspectors (G good, B bad, by look)</thead>{differ}</table>"
     )
     return (
-        "<h2>Inspectors and model</h2><div class='scroll'><table><thead><tr><th><th>repeatability<th>effectiveness"
+        f"<h2>Inspectors and model</h2>{TABLE}<th><th>repeatability<th>effectiveness"
         "<th>miss rate<th>false-alarm rate<th class='n'>κ truth<th class='n'>κ model<th>grade</thead>"
         f"{rows}<caption>Attribute study after AIAG MSA: effectiveness from 90 % (80 %), misses to 2 % (5 %), false "
         f"alarms to 5 % (10 %) are acceptable (marginal). Fleiss' κ between inspectors: {_figure(people.between)}."
@@ -244,6 +250,18 @@ def _cells(rate: Rate) -> str:
         return "<td class='n'>–<td>none to count"
     counted = f"<small>({rate.hits} of {rate.total})</small>"
     return f"<td class='n'>{rate.value:.1%}<td>{rate.low:.1%} to {rate.high:.1%} {counted}"
+
+
+def _narrow(rate: Rate) -> str:
+    if not rate.total:
+        return "<td>–"
+    return f"<td>{rate.value:.1%}<br><small>{rate.low:.1%} to {rate.high:.1%}<br>{rate.hits} of {rate.total}</small>"
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 2, 5 and their tenfolds, so that an axis has round numbers."""
+    scale = 10.0 ** math.floor(math.log10(value))
+    return next(step * scale for step in (1, 2, 5, 10) if step * scale >= value * (1 - 1e-9))
 
 
 def _share(value: float) -> str:

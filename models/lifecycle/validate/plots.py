@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 420, 300, 52, 44, 12, 14
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 420, 300, 58, 44, 12, 14
 COLOURS = ("#1f5fa8", "#c2571a", "#2f7d4f", "#8a3fa0", "#a8892b", "#55606e", "#b0305c", "#2a8f9c")
 
 Point = tuple[float, float]
@@ -37,14 +37,14 @@ def plot(
         tick_y = y_range[0] + share * (y_range[1] - y_range[0])
         parts.append(
             f'<path d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}M{LEFT} {y:.1f}H{WIDTH - RIGHT}" class="grid"/>'
-            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{tick_x:.3g}</text>'
-            f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick_y:.3g}</text>'
+            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{tick_x:.2g}</text>'
+            f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick_y:.2g}</text>'
         )
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(across)}</text>'
     )
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(f'<text transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{escape(up)}</text>')
+    parts.append(f'<text transform="translate(11 {middle}) rotate(-90)" text-anchor="middle">{escape(up)}</text>')
     for number, line in enumerate(lines):
         colour = COLOURS[number % len(COLOURS)]
         placed = [(_place(x, x_range, _x), _place(y, y_range, _y)) for x, y in line.points]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 from models.catalogue import Catalogue
 from models.lifecycle.data.complaint import Complaint, DatasetError
 from models.lifecycle.data.labelled_set import LabelledSet
-from models.lifecycle.data.manifest import hash_of
 from models.lifecycle.data.sample import Sample
 from models.lifecycle.data.seal import Use
 from models.lifecycle.validate.agreement import Appraisal, Judgement, appraise, between_judges, cohen_kappa
@@ -21,6 +20,7 @@ from models.lifecycle.validate.figures import (
     Answers,
     Confusion,
     GraphFigures,
+    as_one_type,
     by_graph,
     confusion,
     found_defects,
@@ -30,7 +30,9 @@ from models.lifecycle.validate.figures import (
 from models.lifecycle.validate.inspectors import read_judgements
 from models.lifecycle.validate.intervals import Rate
 from models.lifecycle.validate.measuring import SizeError, size_errors
-from models.lifecycle.validate.predictions import read_predictions
+from models.lifecycle.validate.predictions import Prediction
+
+Ask = Callable[[Sequence[Sample]], Sequence[Prediction]]
 
 MODEL = "model"
 RECALL_LOSS, METRIC_LOSS = 0.01, 0.005
@@ -95,21 +97,27 @@ class Validation:
 def validate(
     labelled: LabelledSet,
     catalogue: Catalogue,
-    predictions: Path,
+    ask: Ask,
     *,
+    source: str,
     purpose: str,
     inspectors: Path | None = None,
     mm_per_px: float | None = None,
     wanted_recall: float = 0.90,
     facts: Mapping[str, str] | None = None,
 ) -> Validation:
-    """Compute everything. The use of the test split is written down first, come of it what may. Raises DatasetError."""
-    given = read_predictions(predictions)
+    """Compute everything. The use of the test split is written down first, come of it what may. Raises DatasetError.
+
+    ask: gives the answers for the test samples. source: where they come from, for complaints.
+    """
     samples = labelled.open_test(purpose)
     if not samples:
         cure = "no picture is in the test split: `linegate data split` deals it"
         raise DatasetError(Complaint(str(labelled.root), "split", "test", cure))
-    graphs = by_graph(given, samples, catalogue, str(predictions))
+    known = {defect.name for defect in catalogue.defects}
+    if len(known) == 1 and not known & {name for sample in samples for name in sample.classes}:
+        samples = as_one_type(samples, known.pop())
+    graphs = by_graph(ask(samples), samples, catalogue, source)
     shown = next((name for name in ("int8", "bf16") if name in graphs), next(iter(graphs)))
     answers = graphs[shown]
     truth = {sample.image: not sample.is_good for sample in samples}
@@ -120,7 +128,6 @@ def validate(
             "data set": f"{labelled.root.name}, version {labelled.version}",
             "test split": f"{len(samples)} pictures, version {labelled.test_version}",
             "catalogue": catalogue.hash,
-            "predictions": hash_of(predictions),
             "computer": f"{platform.node()}, {platform.machine()}, {platform.system()} {platform.release()}",
             **(facts or {}),
         },

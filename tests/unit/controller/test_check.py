@@ -90,7 +90,6 @@ BROKEN = [
     (RECIPE, 'camera = "top"', 'camera = "top"\npolicy = "optional"', "file", "recipe.toml", "no view is required"),
     (RECIPE, 'camera = "top"', 'camera = "top"\npolicy = "spare"', "views.0.policy", "spare", "redundant"),
     (RECIPE, 'camera = "top"', 'camera = "top"\ntrigger_delay_ms = -1', "trigger_delay_ms", "-1", "0 or more"),
-    (RECIPE, 'camera = "top"', 'camera = "top"\ncatalogue = "c.toml"', "file", "", "cannot be read"),
     (RECIPE, 'camera = "top"', 'camera = "top"\nalso_models = ["m@1.0.0"]', "file", "m@1.0.0", "cannot be read"),
     (RECIPE, "mm_per_px = 0.05", "", "views.0", "recipe.toml", "either mm_per_px or calibration"),
     (RECIPE, "mm_per_px = 0.05", 'calibration = "top.json"', "views.0", "recipe.toml", "remove it here"),
@@ -104,6 +103,14 @@ BROKEN = [
 def test_the_workspace_itself_is_fine(workspace: Workspace) -> None:
     assert list(check_station(workspace.station)) == []
     assert main(["check", str(workspace.station)]) == 0
+
+
+def test_a_views_own_catalogue_is_read(workspace: Workspace) -> None:
+    replace_in(workspace.folder / RECIPE, 'camera = "top"', 'camera = "top"\ncatalogue = "own.toml"')
+    (problem,) = check_station(workspace.station)
+    assert (Path(problem.file).name, "cannot be read" in problem.cure) == ("own.toml", True)
+    shutil.copy(workspace.folder / CATALOGUE, workspace.folder / CATALOGUE.replace("catalogue", "own"))
+    assert list(check_station(workspace.station)) == []
 
 
 @pytest.mark.parametrize(

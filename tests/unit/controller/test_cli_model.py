@@ -71,6 +71,21 @@ def test_rollbacks_go_back_one_by_one(station: Path, capsys: pytest.CaptureFixtu
     assert "-> sim-washer@1.0.0" in capsys.readouterr().out
 
 
+def test_a_model_beside_the_first_is_promoted_too(station: Path) -> None:
+    shutil.copytree(station.parent.parent / "packages" / NAME, station.parent.parent / "packages" / "second")
+    for version in ("1.0.0", "1.1.0"):
+        folder = station.parent.parent / "packages" / "second" / version
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        del manifest["files"]
+        write_package(folder, {**manifest, "name": "second"})
+    text = recipe(station).read_text(encoding="utf-8")
+    line = f'model = "{NAME}@1.0.0"'
+    recipe(station).write_text(text.replace(line, f'{line}\nalso_models = ["second@1.0.0"]'), encoding="utf-8")
+    assert run("promote", "second@1.1.0", "--product", "washer", "--station", station) == 0
+    view = load_recipe(recipe(station)).views[0]
+    assert (view.model, view.also_models) == (f"{NAME}@1.0.0", ("second@1.1.0",))
+
+
 @pytest.mark.parametrize(
     ("model", "said"), [(f"{NAME}@2.0.0", "unheard_of"), (f"{NAME}@9.0.0", "cannot be read"), ("bolt@1.0.0", "no view")]
 )

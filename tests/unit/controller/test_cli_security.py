@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from controller.certificates import make_certificate, thumbprint
 from controller.check import check_station
 from controller.cli import main
 from controller.config import load_station
 from controller.sim.workspace import make_workspace
-from controller.status.security.pki import Pki, make_certificate, thumbprint
+from controller.status.security.pki import Pki
 from controller.status.security.users import UsersFile, matches
 
 

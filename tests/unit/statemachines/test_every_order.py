@@ -17,12 +17,13 @@ import pytest
 from statemachines import cycle as part_cycle
 from statemachines import handshake
 from statemachines.checkword import trigger_check
-from statemachines.cycle import FINAL, Stage
+from statemachines.cycle import FINAL, Cycle, Stage
 from statemachines.errors import IllegalEvent
 from statemachines.handshake import Contract, Handshake, Link, Sign
 from statemachines.line import Line
 from statemachines.sequence import following, slot_of
 from statemachines.station import Rules, Station, step
+from statemachines.views import ViewPolicy, ViewRule
 from statemachines.vocabulary import (
     Action,
     Answer,
@@ -94,8 +95,8 @@ class World:
     writing: tuple[tuple[PartKey, Answer, int], ...]
     waiting: tuple[tuple[int, int, int, int], ...]
     """Parts the PLC waits for: (session, seq, part id, epoch)."""
-    captures: tuple[PartKey, ...]
-    inferences: tuple[PartKey, ...]
+    captures: tuple[tuple[PartKey, str], ...]
+    inferences: tuple[tuple[PartKey, str], ...]
     published: tuple[PartKey, ...]
     accepted: tuple[PartKey, ...]
     ended: tuple[PartKey, ...]
@@ -106,11 +107,11 @@ class Violation(AssertionError):
     """One of the six invariants does not hold."""
 
 
-def start(mode: Mode, parts: int) -> World:
+def start(mode: Mode, parts: int, recipe: RecipeFacts) -> World:
     station = Station(
         rules=Rules(Contract(DEPTH, MODULUS, plc_lost_ns=10**18, torn_reads=1), max_in_flight=parts),
         line=Line("running_" + mode.name.lower(), mode),
-        recipe=RECIPE,
+        recipe=recipe,
         ceiling=3,
         handshake=Handshake(
             Link.IN_SESSION, session_id=1, plc_epoch=7, last_seq=FIRST - 1, clock_ms=0, clock_moved_at=NOW
@@ -162,9 +163,9 @@ def _hand_over(world: World, command: Command, mode: Mode) -> World:
                 raise Violation(f"part {command.part} was accepted twice")
             return replace(world, accepted=(*world.accepted, command.part))
         case Capture():
-            return replace(world, captures=(*world.captures, command.part))
+            return replace(world, captures=(*world.captures, (command.part, command.view)))
         case Infer():
-            return replace(world, inferences=(*world.inferences, command.part))
+            return replace(world, inferences=(*world.inferences, (command.part, command.view)))
         case Publish():
             return _publish(world, command, mode)
         case RecordOutcome():
@@ -267,31 +268,37 @@ def _read_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
 
 
 def _device_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
-    for part in world.captures:
-        after = replace(world, captures=_without(world.captures, part))
-        counter = world.station.last_counter.get("cam", 0)
+    for part, view in world.captures:
+        after = replace(world, captures=_without(world.captures, (part, view)))
+        counter = _counter(world.station, view)
         for name, at, number in (
             ("frame", NOW, counter + 1),
             ("frame of an earlier part", Ns(NOW - 10**9), counter + 1),
             ("frame of a later part", Ns(NOW + WINDOW + 1), counter + 1),
             ("frame twice", NOW, counter),
         ):
-            event = FrameCaptured(part, "top", NOW, at, number, "cam")
-            yield f"camera: {name}", absorb(after, event, mode)
-        failed = Failed(part, "top", NOW, Reason.CAMERA, "silent")
-        yield "camera: failed", absorb(after, failed, mode)
-    for part in world.inferences:
-        after = replace(world, inferences=_without(world.inferences, part))
-        yield "model: judged", absorb(after, Inferred(part, "top", NOW, OK), mode)
+            event = FrameCaptured(part, view, NOW, at, number, view)
+            yield f"{view}: {name}", absorb(after, event, mode)
+        failed = Failed(part, view, NOW, Reason.CAMERA, "silent")
+        yield f"{view}: failed", absorb(after, failed, mode)
+    for part, view in world.inferences:
+        after = replace(world, inferences=_without(world.inferences, (part, view)))
+        yield "model: judged", absorb(after, Inferred(part, view, NOW, OK), mode)
         nan = replace(OK, score=float("nan"))
-        yield "model: NaN", absorb(after, Inferred(part, "top", NOW, nan), mode)
-        late = Inferred(part, "top", Ns(NOW + DEADLINE + 1), OK)
+        yield "model: NaN", absorb(after, Inferred(part, view, NOW, nan), mode)
+        yield "model: failed", absorb(after, Failed(part, view, NOW, Reason.MODEL, "no result"), mode)
+        late = Inferred(part, view, Ns(NOW + DEADLINE + 1), OK)
         yield "model: late", absorb(replace(after, expired=(*after.expired, part)), late, mode)
     for part, cycle in world.station.cycles.items():
         after = world
         if cycle.stage in (Stage.CAPTURING, Stage.INFERRING):
             after = replace(world, expired=(*world.expired, part))
         yield "deadline", absorb(after, DeadlinePassed(part, cycle.deadline), mode)
+
+
+def _counter(station: Station, view: str) -> int:
+    """The number of the frame that this view's camera delivered last."""
+    return max((station.last_counter.get(view, 0), *station.joined_counters.get(view, ())))
 
 
 def _link_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
@@ -314,8 +321,8 @@ def _link_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
         yield "link: lost", absorb(replace(world, writing=()), LinkLost(NOW, "test"), mode)
 
 
-def _without(parts: tuple[PartKey, ...], part: PartKey) -> tuple[PartKey, ...]:
-    return tuple(p for p in parts if p != part)
+def _without(waiting: tuple[tuple[PartKey, str], ...], gone: tuple[PartKey, str]) -> tuple[tuple[PartKey, str], ...]:
+    return tuple(one for one in waiting if one != gone)
 
 
 # --- the search -----------------------------------------------------------------------------------------------
@@ -378,11 +385,20 @@ def gist(answer: Answer | None) -> tuple[object, ...] | None:
     return (answer.seq, answer.part_id, answer.session_id, answer.epoch_echo, answer.verdict)
 
 
+def _so_far(cycle: Cycle) -> tuple[object, ...]:
+    """What the views gave, where more than one is asked."""
+    if len(cycle.recipe.views) == 1:
+        return ()
+    nan = any(assessment.score != assessment.score for assessment in cycle.assessments)
+    return frozenset(failure.view for failure in cycle.failed), len(cycle.assessments), nan
+
+
 def key_of(world: World) -> tuple[object, ...]:
     """Equal worlds but for counters and texts, which decide nothing."""
     station = world.station
     cycles = tuple(
-        (key, c.stage, c.frames_due, c.verdicts_due, gist(c.answer)) for key, c in sorted(station.cycles.items())
+        (key, c.stage, c.frames_due, c.verdicts_due, c.reserve, *_so_far(c), gist(c.answer))
+        for key, c in sorted(station.cycles.items())
     )
     core = (
         station.handshake,
@@ -422,9 +438,9 @@ class Explored:
     answered_all: bool
 
 
-def explore(mode: Mode, parts: int) -> Explored:
+def explore(mode: Mode, parts: int, recipe: RecipeFacts = RECIPE) -> Explored:
     """Every reachable state, nearest first, so that a violation comes with its shortest history."""
-    first = start(mode, parts)
+    first = start(mode, parts, recipe)
     seen = {hash(key_of(first))}
     frontier: deque[tuple[World, tuple[str, ...]]] = deque([(first, ())])
     transitions, answered_all = 0, False
@@ -458,6 +474,24 @@ def test_invariants_hold_in_every_reachable_state(
         print(f"\n{mode.name}, {parts} parts in flight: {explored.states} states, {explored.transitions} transitions")
     assert explored.answered_all, "the search must reach the state in which all parts were answered"
     assert explored.states > at_least
+
+
+VIEWS = {
+    "an optional view": (ViewRule("side", ViewPolicy.OPTIONAL),),
+    "a redundant camera": (ViewRule("side", ViewPolicy.REDUNDANT, stands_in_for="top"),),
+    "both triggered by the line": tuple(ViewRule(view, joined=True, slack_ns=WINDOW) for view in ("top", "side")),
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", VIEWS)
+def test_invariants_hold_whatever_the_views_are_worth(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = replace(RECIPE, views=("top", "side"), rules=VIEWS[name])
+    explored = explore(Mode.AUTO_REJECT, 1, recipe)
+    with capsys.disabled():
+        print(f"\n{name}: {explored.states} states, {explored.transitions} transitions")
+    assert explored.answered_all
+    assert explored.states > 1_000
 
 
 BREAKS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.certificates import leaf, make_certificate, thumbprint
 from controller.errors import ConfigError
 from controller.status.access import Role, permits
 from controller.status.history import HISTORIC, History, Ring
 from controller.status.security.penalty import LONGEST_S, MOST_PLACES, Penalties
-from controller.status.security.pki import MOST_REJECTED, Pki, Refused, leaf, make_certificate, thumbprint
+from controller.status.security.pki import MOST_REJECTED, Pki, Refused
 from controller.status.security.users import NOBODY, UsersFile, make_account, matches
 
 PASSWORD = "correct horse 42"

@@ -107,6 +107,7 @@ def test_from_pictures_to_a_package_that_the_station_runs(tmp_path: Path, task: 
     assert report["choice"]["gate"], "the gate has spoken"
 
 
+@pytest.mark.slow
 def test_a_killed_build_goes_on_to_the_same_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn_set(tmp_path / "set")
     whole = build(order(tmp_path, "whole", "segment", "hole"), lambda _: None)

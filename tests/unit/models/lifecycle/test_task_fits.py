@@ -181,7 +181,7 @@ def test_gaussian_is_the_distance_in_standard_deviations_along_the_principal_axe
 
 def test_anomaly_score_is_the_mean_of_the_worst_cells_of_both_judges() -> None:
     good = np.random.default_rng(1).normal(size=(400, 6)).astype(np.float32)
-    head = AnomalyHead(Gaussian(good, 4), SpotHead(good, 4), worst=2 / 25).eval()
+    head = AnomalyHead(Gaussian(good, 4), SpotHead(good, 4), worst=2).eval()
     features = torch.zeros(1, 6, 5, 5)
     features[0, :, 2, 2] = 9
     with torch.no_grad():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from models.lifecycle.data.complaint import DatasetError
+from models.lifecycle.data.leakage import shared_units
 from models.lifecycle.data.pictures import picture_facts
 from models.lifecycle.data.sample import Split
 from models.lifecycle.data.sources.table import read_table
@@ -130,6 +132,10 @@ def test_what_is_no_picture_is_named(tmp_path: Path, rows: list[Row]) -> None:
 def test_real_table_holds_and_no_part_is_shared() -> None:
     samples = read_table(REAL / "magnetic_tile" / "manifest.csv")
     assert len(samples) == 609 and sum(s.is_good for s in samples) == 421
+    first = next(s for s in samples if s.split is Split.TEST and sum(o.batch == s.batch for o in samples) > 1)
+    torn = [replace(s, split=Split.TRAIN) if s is first else s for s in samples]
+    (leak,) = shared_units("manifest.csv", torn)
+    assert leak.grave and leak.value == first.batch and "the split leaks" in leak.cure
     parts = split(samples)
     batches = [{s.batch for s in part} for part in (parts.fitted, parts.validation, parts.test)]
     assert not batches[0] & batches[1] and not batches[0] & batches[2] and not batches[1] & batches[2]

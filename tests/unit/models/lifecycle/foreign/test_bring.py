@@ -13,6 +13,7 @@ pytest.importorskip("torch", reason="needs the train extra")
 
 from openvino import opset13 as ops
 
+from controller.cli import main
 from models.decode import DECODERS, Decoded
 from models.errors import ModelRejected
 from models.lifecycle.foreign.bring import Brought, bring
@@ -169,3 +170,24 @@ def test_class_names_as_exporters_write_them() -> None:
     assert names_in("['a', 'b c']") == ("a", "b c")
     assert names_in("a b_c") == ("a", "b_c")
     assert names_in("{broken") == ()
+
+
+def test_the_command_says_what_it_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exports.detector(tmp_path / "best.onnx")
+    for name, pixels in (("dark", DARK), ("bright", BRIGHT)):
+        write_picture(tmp_path / "samples" / f"{name}.png", pixels)
+    words = [
+        "model",
+        "import",
+        tmp_path / "best.onnx",
+        "--images",
+        tmp_path / "samples",
+        "--out",
+        tmp_path / "packages",
+    ]
+    assert main([*map(str, words), "--name", "tile"]) == 0
+    said = capsys.readouterr()
+    assert "recognised: Ultralytics detect 8.3.0, detect: crack, hole" in said.err
+    assert "bright.png: score 0.9" in said.err
+    assert open_package(tmp_path / "packages", "tile", "1.0.0").hash in said.out
+    assert main([*map(str, words), "--name", "tile"]) == 1, "the version exists"

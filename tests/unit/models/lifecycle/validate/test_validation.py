@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from models.catalogue import Catalogue
+from models.catalogue import Catalogue, DefectType, SeverityLimit
 from models.lifecycle.data.complaint import DatasetError
 from models.lifecycle.data.labelled_set import LabelledSet
 from models.lifecycle.data.sample import Sample, Split
@@ -18,7 +19,7 @@ from models.lifecycle.validate.figures import confusion, graph_figures, unsure_b
 from models.lifecycle.validate.intervals import Rate
 from models.lifecycle.validate.page import page
 from models.lifecycle.validate.predictions import Prediction, read_predictions, write_predictions
-from models.lifecycle.validate.validation import validate
+from models.lifecycle.validate.validation import Validation, validate
 from tests.unit.models.lifecycle.data.made import bare_sample
 from tests.unit.models.lifecycle.validate.validated import DEFECTS, answers, catalogue, tiles
 
@@ -95,10 +96,16 @@ def test_predictions_come_back(table: Path, shown: tuple[Sample, ...]) -> None:
     assert read_predictions(table) == (*answers(shown, "fp32"), *answers(shown, "int8", off=0.2))
 
 
+def look(labelled: LabelledSet, known: Catalogue, table: Path, **more: Any) -> Validation:
+    """As the command does: the table first."""
+    given = read_predictions(table)
+    return validate(labelled, known, lambda samples: given, source=str(table), **more)
+
+
 def test_report_holds_everything(
     labelled: LabelledSet, table: Path, inspectors: Path, known: Catalogue, shown: tuple[Sample, ...]
 ) -> None:
-    found = validate(labelled, known, table, purpose="first", inspectors=inspectors, mm_per_px=0.1)
+    found = look(labelled, known, table, purpose="first", inspectors=inspectors, mm_per_px=0.1)
     assert [graph.graph for graph in found.graphs] == ["fp32", "int8"] and found.shown == "int8"
     assert len(found.losses()) >= 1, "the INT8 answers were made worse on purpose"
     crack, hole = found.sizes
@@ -128,13 +135,13 @@ def test_page_loads_nothing(labelled: LabelledSet, table: Path, known: Catalogue
             addresses.extend(value or "" for name, value in attrs if name in ("src", "href", "action", "data"))
             assert tag not in ("script", "link", "iframe")
 
-    Addresses().feed(page(validate(labelled, known, table, purpose="first"), known, labelled.root))
+    Addresses().feed(page(look(labelled, known, table, purpose="first"), known, labelled.root))
     assert all(address.startswith("data:image/") for address in addresses)
 
 
 def test_second_look_is_told(labelled: LabelledSet, table: Path, known: Catalogue) -> None:
-    validate(labelled, known, table, purpose="first")
-    again = validate(labelled, known, table, purpose="second")
+    look(labelled, known, table, purpose="first")
+    again = look(labelled, known, table, purpose="second")
     assert [use.purpose for use in again.uses] == ["first", "second"]
     assert "has been looked at 2 times" in page(again, known, labelled.root)
 
@@ -162,7 +169,7 @@ def test_wrong_predictions_are_refused_with_their_cure(
 ) -> None:
     table.write_text(spoil(table.read_text(encoding="utf-8")), encoding="utf-8")
     with pytest.raises(DatasetError) as caught:
-        validate(labelled, known, table, purpose="first")
+        look(labelled, known, table, purpose="first")
     assert any(cure in complaint.cure for complaint in caught.value.complaints)
 
 
@@ -182,7 +189,7 @@ def test_wrong_judgements_are_refused_with_their_cure(
 ) -> None:
     inspectors.write_text(spoil(inspectors.read_text(encoding="utf-8")), encoding="utf-8")
     with pytest.raises(DatasetError) as caught:
-        validate(labelled, known, table, purpose="first", inspectors=inspectors)
+        look(labelled, known, table, purpose="first", inspectors=inspectors)
     assert any(cure in complaint.cure for complaint in caught.value.complaints)
 
 
@@ -192,3 +199,18 @@ def test_defect_that_the_test_split_never_shows_has_no_figures(known: Catalogue)
     hole = figures.defects[1]
     assert hole.curve is None and math.isnan(hole.found.value)
     assert hole.more == 36, "36 without a miss prove 90 %"
+
+
+def test_model_that_tells_only_good_from_bad_is_judged_so(labelled: LabelledSet) -> None:
+    limits = (SeverityLimit(severity="major", above=0.0),)
+    kind = DefectType(
+        name="anomaly", code=1, measure="length", min_confidence=0.3, sure_confidence=0.6, severities=limits
+    )
+    one = Catalogue(schema=1, product="tile", defects=(kind,))
+
+    def ask(samples: Sequence[Sample]) -> list[Prediction]:
+        return [Prediction(s.image, "int8", 1.0, {"anomaly": 0.1 if s.is_good else 0.9}) for s in samples]
+
+    found = validate(labelled, one, ask, source="here", purpose="first", mm_per_px=0.1)
+    assert found.graphs[0].defects[0].found == Rate(20, 20) and found.graphs[0].rejected == Rate(0, 19)
+    assert found.confusion.counts == ((19, 0, 0), (0, 20, 0))
