@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from loguru import logger
 
 _NICE = -10
 _REALTIME = 5
 _WINDOWS_HIGH = 0x80
+_AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")
 
 
 def raise_process(wish: str) -> None:
@@ -27,8 +29,20 @@ def raise_process(wish: str) -> None:
             ctypes.windll.kernel32.SetPriorityClass(ctypes.windll.kernel32.GetCurrentProcess(), _WINDOWS_HIGH)
         else:
             os.nice(_NICE)
+            _warn_of_sessions()
     except OSError as error:
         logger.warning("no higher priority for this process", why=str(error))
+
+
+def _warn_of_sessions(autogroup: Path = _AUTOGROUP) -> None:
+    """Where Linux shares the processor out by session first, a priority counts inside one session only."""
+    try:
+        shared = autogroup.read_text(encoding="ascii").strip() == "1"
+    except OSError:
+        return
+    if shared:
+        why = f"{autogroup} is 1: a program of another session takes its half of the processor whatever its priority"
+        logger.warning("priorities end at the session", why=why, cure="sysctl kernel.sched_autogroup_enabled=0")
 
 
 def raise_device(task: int) -> None:
