@@ -155,7 +155,10 @@ class TwoChannels:
 
 
 async def test_pictures_that_cannot_be_converted_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: TwoChannels())
+    def opened(*_: object) -> TwoChannels:
+        return TwoChannels()
+
+    monkeypatch.setattr(cv2, "VideoCapture", opened)
     camera = OpenCvCamera(OpenCvSettings("file", "line.avi", live=False))
     with pytest.raises(DeviceUnavailable, match="neither grey nor BGR"):
         await camera.open(within(3_000))
