@@ -44,7 +44,8 @@ def list_cameras(args: argparse.Namespace) -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return CONFIG_ERROR
-    return _show(args.json, [asdict(camera) for camera in found] + usb)
+    rows: list[dict[str, object]] = [*(asdict(camera) for camera in found), *usb]
+    return _show(args.json, rows)
 
 
 def _needs_genicam(error: ImportError) -> int:

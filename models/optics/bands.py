@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -156,7 +157,7 @@ def _band(values: Sequence[float], name: str) -> Band:
 
 def drift_scale(name: str, value: float) -> float:
     """On the scale on which a drift is judged: logarithms, but for a share that may be 0."""
-    return value if name == "saturated" else float(np.log(max(value, 1e-6)))
+    return value if name == "saturated" else math.log(max(value, 1e-6))
 
 
 def _patch(region: Region, images: Sequence[Pixels]) -> ReferencePatch:

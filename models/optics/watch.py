@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
@@ -37,8 +36,9 @@ class ImageWatch:
         self.drift = ""
         """How the view differs from what was learned, each with since when; empty where it does not."""
         self._last: tuple[str, NDArray[np.uint8]] | None = None
-        self._measures: deque[list[float]] = deque(maxlen=WINDOW)
-        self._cells: deque[NDArray[np.float32]] = deque(maxlen=WINDOW)
+        self._measures = np.zeros((WINDOW, len(MEASURES)), np.float64)
+        self._cells = np.zeros((WINDOW, CELLS**2), np.float32)
+        self._noted = 0
         self._usual = np.array(bands.cells, np.float32)
         spreads = np.array(bands.spreads, np.float32)
         # Both the window's mean and the learned one are uncertain.
@@ -60,13 +60,15 @@ class ImageWatch:
         return self._bands.complaint(figures)
 
     def _note(self, figures: Figures) -> None:
-        self._measures.append([drift_scale(name, float(getattr(figures, name))) for name in MEASURES])
-        self._cells.append(np.log(figures.thumbnail.ravel() + np.float32(1e-3)))
-        if len(self._measures) < WINDOW:
+        row = self._noted % WINDOW
+        self._measures[row] = [drift_scale(name, float(getattr(figures, name))) for name in MEASURES]
+        self._cells[row] = np.log(figures.thumbnail.ravel() + np.float32(1e-3))
+        self._noted += 1
+        if self._noted < WINDOW:
             return
-        for name, mean in zip(MEASURES, np.mean(self._measures, axis=0), strict=True):
+        for name, mean in zip(MEASURES, self._measures.mean(axis=0), strict=True):
             self._judge_measure(name, float(mean))
-        self._judge_cells(np.mean(self._cells, axis=0))
+        self._judge_cells(self._cells.mean(axis=0))
         self.drift = "; ".join(self._off.values())
 
     def _judge_measure(self, name: str, mean: float) -> None:

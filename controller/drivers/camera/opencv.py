@@ -167,8 +167,12 @@ class _Reader:
             if not got:
                 self.why = f"{self._settings.source} gives no frame"
                 return
+            try:
+                pixels = _converted(np.asarray(image, np.uint8), self._settings.colour)
+            except cv2.error as error:
+                self.why = f"{self._settings.source} gives pictures that are neither grey nor BGR: {error}"
+                return
             self.why = ""
-            pixels = _converted(np.asarray(image, np.uint8), self._settings.colour)
             self._tell(self.up.set)
             if not self._settings.live:
                 self._wanted.acquire()

@@ -139,3 +139,26 @@ async def test_a_camera_that_accepts_and_says_nothing_holds_nobody_for_long() ->
             with pytest.raises(DeviceUnavailable):
                 await camera.open(within(300))
             await camera.close()
+
+
+class TwoChannels:
+    """An open source whose pictures have two channels."""
+
+    def isOpened(self) -> bool:
+        return True
+
+    def read(self) -> tuple[bool, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+        return True, np.zeros((8, 8, 2), np.uint8)
+
+    def release(self) -> None:
+        """Nothing to let go of."""
+
+
+async def test_pictures_that_cannot_be_converted_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*_: object) -> TwoChannels:
+        return TwoChannels()
+
+    monkeypatch.setattr(cv2, "VideoCapture", opened)
+    camera = OpenCvCamera(OpenCvSettings("file", "line.avi", live=False))
+    with pytest.raises(DeviceUnavailable, match="neither grey nor BGR"):
+        await camera.open(within(3_000))

@@ -27,7 +27,11 @@ def sighting(shift: float = 0.0, scale: float = 40.0) -> Sighting:
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[Sighting | None]:
     """What the next pictures show, in this order."""
     coming: list[Sighting | None] = []
-    monkeypatch.setattr(poses, "find_target", lambda _target, _pixels: coming.pop(0))
+
+    def find_next(_target: object, _pixels: object) -> Sighting | None:
+        return coming.pop(0)
+
+    monkeypatch.setattr(poses, "find_target", find_next)
     return coming
 
 
