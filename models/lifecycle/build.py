@@ -151,7 +151,13 @@ def _tested(
     shown = with_one_type(data, package.manifest.classes[0]) if task == "anomaly" else data
     facts = {"package": f"{named}, hash {package.hash}", "seed": str(order.settings.seed)}
     report = validate(
-        shown, lines, table, purpose=f"{order.reason}: report on {named}", wanted_recall=order.aim.recall, facts=facts
+        shown,
+        lines,
+        lambda _: answers,
+        source=str(table),
+        purpose=f"{order.reason}: report on {named}",
+        wanted_recall=order.aim.recall,
+        facts=facts,
     )
     (order.out / "report.html").write_text(page(report, lines, data.root), encoding="utf-8")
     return figures

@@ -84,19 +84,19 @@ def mask_of(width: int, level: int) -> Spoil:
     return spoil
 
 
-@pytest.mark.parametrize(
-    ("spoil", "cure"),
-    [
-        (gone, "put it back"),
-        (cut_off, "is not a picture, or broken"),
-        (mask_of(11, 255), "save mask and picture at one size"),
-        (mask_of(10, 0), "the mask is empty although"),
-        (lambda _, s: replace(s, boxes=(Box("crack", 5, 5, 9, 3),)), "lies outside of the picture of 10 x 20"),
-        (lambda _, s: replace(s, polygons=(Polygon("crack", ((1, 1), (5, 5), (3, 3))),)), "has no area"),
-        (lambda _, s: replace(s, width=20, height=10), "scaled or turned"),
-        (lambda _, s: replace(s, classes=("crack", "fray")), "the catalogue knows crack"),
-    ],
-)
+SPOILT: list[tuple[Spoil, str]] = [
+    (gone, "put it back"),
+    (cut_off, "is not a picture, or broken"),
+    (mask_of(11, 255), "save mask and picture at one size"),
+    (mask_of(10, 0), "the mask is empty although"),
+    (lambda _, s: replace(s, boxes=(Box("crack", 5, 5, 9, 3),)), "lies outside of the picture of 10 x 20"),
+    (lambda _, s: replace(s, polygons=(Polygon("crack", ((1, 1), (5, 5), (3, 3))),)), "has no area"),
+    (lambda _, s: replace(s, width=20, height=10), "scaled or turned"),
+    (lambda _, s: replace(s, classes=("crack", "fray")), "the catalogue knows crack"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "cure"), SPOILT)
 def test_labels_are_held_against_pictures_and_catalogue(tmp_path: Path, spoil: Spoil, cure: str) -> None:
     samples = [made_sample(tmp_path, f"{n}.png", 20 * n + 20, *["crack"] * (n % 2), batch=str(n)) for n in range(4)]
     assert check_labels(tmp_path, samples, catalogue("crack")) == []

@@ -56,17 +56,16 @@ def test_parts_of_one_type_are_no_duplicates(looks: list[Look]) -> None:
     assert near_duplicates(halves(60), looks) == []
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda p: p,
-        lambda p: turned(p, 37),
-        lambda p: np.ascontiguousarray(np.rot90(p)),
-        lambda p: np.ascontiguousarray(p[:, ::-1]),
-        lambda p: turned(np.ascontiguousarray(p[::-1]), -118),
-    ],
-    ids=["retaken", "turned 37", "turned 90", "mirrored", "mirrored and turned"],
-)
+CHANGES: dict[str, Callable[[Grey], Grey]] = {
+    "retaken": lambda p: p,
+    "turned 37": lambda p: turned(p, 37),
+    "turned 90": lambda p: np.ascontiguousarray(np.rot90(p)),
+    "mirrored": lambda p: np.ascontiguousarray(p[:, ::-1]),
+    "mirrored and turned": lambda p: turned(np.ascontiguousarray(p[::-1]), -118),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_copy_on_the_other_side_is_found(looks: list[Look], change: Callable[[Grey], Grey]) -> None:
     samples = [*halves(60), bare_sample(99, split=Split.VALIDATION)]
     (twins, *more) = near_duplicates(samples, [*looks, look_at(retaken(change(casting(7))))])

@@ -149,21 +149,21 @@ def test_second_look_is_told(labelled: LabelledSet, table: Path, known: Catalogu
 Spoil = Callable[[str], str]
 
 
-@pytest.mark.parametrize(
-    ("spoil", "cure"),
-    [
-        (lambda t: t.replace("score:hole", "score:fray"), "the catalogue names this defect type"),
-        (lambda t: t.replace("images/003.png,int8", "images/999.png,int8"), "predict the whole test split"),
-        (lambda t: t.replace("images/003.png", "images/000.png"), "is not in the test split of this version"),
-        (lambda t: t + t.splitlines()[1] + "\n", "stands twice for fp32"),
-        (lambda t: t.replace(",int8,", ",int4,"), "must be one of fp32, bf16, int8"),
-        (lambda t: t.replace(t.splitlines()[1].split(",")[3], "1.5"), "from 0 to 1"),
-        (lambda t: t.replace(t.splitlines()[1].split(",")[2], "-1"), "from 0 up"),
-        (lambda t: t.replace(",[]", ",[[1]]", 1), "must be JSON"),
-        (lambda t: t.replace("latency_ms", "ms"), "a table of predictions has image"),
-        (lambda t: "", "a table of predictions has image"),
-    ],
-)
+WRONG_PREDICTIONS: list[tuple[Spoil, str]] = [
+    (lambda t: t.replace("score:hole", "score:fray"), "the catalogue names this defect type"),
+    (lambda t: t.replace("images/003.png,int8", "images/999.png,int8"), "predict the whole test split"),
+    (lambda t: t.replace("images/003.png", "images/000.png"), "is not in the test split of this version"),
+    (lambda t: t + t.splitlines()[1] + "\n", "stands twice for fp32"),
+    (lambda t: t.replace(",int8,", ",int4,"), "must be one of fp32, bf16, int8"),
+    (lambda t: t.replace(t.splitlines()[1].split(",")[3], "1.5"), "from 0 to 1"),
+    (lambda t: t.replace(t.splitlines()[1].split(",")[2], "-1"), "from 0 up"),
+    (lambda t: t.replace(",[]", ",[[1]]", 1), "must be JSON"),
+    (lambda t: t.replace("latency_ms", "ms"), "a table of predictions has image"),
+    (lambda t: "", "a table of predictions has image"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "cure"), WRONG_PREDICTIONS)
 def test_wrong_predictions_are_refused_with_their_cure(
     labelled: LabelledSet, table: Path, known: Catalogue, spoil: Spoil, cure: str
 ) -> None:
@@ -173,17 +173,17 @@ def test_wrong_predictions_are_refused_with_their_cure(
     assert any(cure in complaint.cure for complaint in caught.value.complaints)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "cure"),
-    [
-        (lambda t: t.replace("images/001.png", "images/000.png", 1), "is no picture of the test split"),
-        (lambda t: t.replace(",anna,", ",,", 1), "name who judged"),
-        (lambda t: t.replace(",anna,1,", ",anna,first,", 1), "which look at this part"),
-        (lambda t: t.replace(",NG", ",maybe", 1), "must be one of good, ok"),
-        (lambda t: t.replace(",anna,2,", ",anna,1,", 1), "stands in an earlier row"),
-        (lambda t: t.replace("judgement", "verdict"), "the first line names image, inspector"),
-    ],
-)
+WRONG_JUDGEMENTS: list[tuple[Spoil, str]] = [
+    (lambda t: t.replace("images/001.png", "images/000.png", 1), "is no picture of the test split"),
+    (lambda t: t.replace(",anna,", ",,", 1), "name who judged"),
+    (lambda t: t.replace(",anna,1,", ",anna,first,", 1), "which look at this part"),
+    (lambda t: t.replace(",NG", ",maybe", 1), "must be one of good, ok"),
+    (lambda t: t.replace(",anna,2,", ",anna,1,", 1), "stands in an earlier row"),
+    (lambda t: t.replace("judgement", "verdict"), "the first line names image, inspector"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "cure"), WRONG_JUDGEMENTS)
 def test_wrong_judgements_are_refused_with_their_cure(
     labelled: LabelledSet, table: Path, inspectors: Path, known: Catalogue, spoil: Spoil, cure: str
 ) -> None:
