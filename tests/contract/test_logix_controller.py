@@ -313,7 +313,7 @@ async def test_the_link_finds_the_late_reply() -> None:
             await asyncio.to_thread(client.read, [first], within(50))
         proxy.thaw()
         # Alone in the socket it is known by its number; together with the reply proper, by there being two.
-        with pytest.raises(DeviceUnavailable, match="earlier request|more replies than requests"):
+        with pytest.raises(DeviceUnavailable, match=r"earlier request|more replies than requests"):
             await asyncio.to_thread(client.read, [second], within(1000))
         client.abort()
         client.close(within(0))
