@@ -164,17 +164,21 @@ def trigger_while_not_ready(bench: Bench) -> None:
 
 def tag_missing(bench: Bench) -> None:
     """A tag was left out."""
-    _defective(bench, TagDefect("Trigger[2].PartId", "missing"))
+    _defective(bench, TagDefect(_tag(bench, "Trigger[2].PartId", "PartId"), "missing"))
 
 
 def tag_retyped(bench: Bench) -> None:
     """A tag has another type."""
-    _defective(bench, TagDefect("TriggerSeq", "retyped"))
+    _defective(bench, TagDefect(_tag(bench, "TriggerSeq", "TriggerId"), "retyped"))
 
 
 def tag_read_only(bench: Bench) -> None:
     """The station may not write a tag that it must write."""
-    _defective(bench, TagDefect("Result[3].Action", "read-only"))
+    _defective(bench, TagDefect(_tag(bench, "Result[3].Action", "Result.Action"), "read-only"))
+
+
+def _tag(bench: Bench, sequence: str, four_phase: str) -> str:
+    return four_phase if bench.rig.file.plc.profile == "four-phase" else sequence
 
 
 def _defective(bench: Bench, defect: TagDefect) -> None:
