@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from controller.sim.workspace import PACKAGES, RECIPES
 from hil_tests.cell import RESULTS, Cell, Result
@@ -90,7 +90,10 @@ def print_report(report: Report) -> None:
     rigs = list(dict.fromkeys(cell.rig.name for cell in report.cells))
     modes = [mode for mode in MODES if any(cell.mode == mode for cell in report.cells)]
     legend = "   ".join(f"{_MARKS[result]} {result}" for result in RESULTS)
-    table = Table("fault", *rigs, title="Fault matrix", caption=f"{', '.join(modes)} in each column   {legend}")
+    caption = f"{', '.join(modes)} in each column; {legend}"
+    table = Table(Column("fault", no_wrap=True), title="Fault matrix", caption=caption)
+    for rig in rigs:
+        table.add_column(rig.replace("-", "-\n"), overflow="fold", min_width=2 * len(modes) - 1)
     by_place = {(cell.fault.name, cell.rig.name, cell.mode): cell for cell in report.cells}
     for name in dict.fromkeys(cell.fault.name for cell in report.cells):
         marks = (" ".join(_mark(by_place.get((name, rig, mode))) for mode in modes) for rig in rigs)

@@ -28,11 +28,12 @@ h3 { font-size: 1rem; margin: 1.8rem 0 .1rem; }
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; color: var(--soft); padding: .2rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .5rem; border-bottom: 1px solid var(--rule); }
 th { font-weight: 600; } thead th { border-bottom: 2px solid var(--ink); }
-.grid { table-layout: fixed; } .grid th:first-child { width: 32%; font-weight: 400; }
+.grid { table-layout: fixed; } .grid th:first-child { width: 30%; font-weight: 400; text-align: left; }
 .grid td, .grid thead th { text-align: center; }
 .grid .group th { background: #eef1f5; font-weight: 600; text-align: left; }
 .grid td { border-left: 1px solid #fff; } .grid .edge { border-left: 2px solid var(--ink); }
-.grid thead th { font-size: .8rem; overflow-wrap: anywhere; padding: .25rem .15rem; }
+.grid thead th { font-size: .8rem; padding: .25rem .1rem; }
+.grid thead tr + tr th { font-size: .68rem; font-weight: 400; }
 td.passed { background: #dff1e5; } td.failed { background: #f6d0cc; } td.repeated { background: #fbeec2; }
 td.skipped { background: #f4f5f7; color: var(--soft); }
 .cells { table-layout: fixed; font-size: .86rem; } .cells th:first-child { width: 13rem; }
