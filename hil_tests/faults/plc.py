@@ -235,7 +235,7 @@ def recipe_changed(bench: Bench) -> None:
     assert recipe == RECIPE_IDS["washer"], f"the part was judged with recipe {recipe}"
     rig.wait_ready()
     bench.end()
-    use_recipe(bench, "washer-b")
+    _await_recipe(bench, "washer-b")
     use_recipe(bench, "washer")
 
 
@@ -249,9 +249,13 @@ def recipe_unknown(bench: Bench) -> None:
 
 
 def use_recipe(bench: Bench, name: str) -> None:
-    """Ask for a product and wait until parts are judged with it."""
+    """Ask for another product and wait until parts are judged with it."""
+    bench.rig.request_recipe(RECIPE_IDS[name])
+    _await_recipe(bench, name)
+
+
+def _await_recipe(bench: Bench, name: str) -> None:
     rig, wanted = bench.rig, RECIPE_IDS[name]
-    rig.plc.command(RequestRecipe(wanted))
     for _ in range(100):
         rig.wait_ready()
         seen = rig.inspect()

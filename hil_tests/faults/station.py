@@ -197,7 +197,7 @@ def station_stopped(bench: Bench) -> None:
     rig.the_station().pause()
     try:
         bench.part()
-        bench.wait_hindered()
+        bench.wait_hindered(by="station lost")
         bench.part()
         dwell(0.3)
     finally:
@@ -214,7 +214,7 @@ def station_hung(bench: Bench) -> None:
     station.pause()
     try:
         bench.part()
-        bench.wait_hindered()
+        bench.wait_hindered(by="station lost")
         dwell(2.2)
     finally:
         station.resume()
