@@ -50,7 +50,11 @@ def test_a_run_of_impossible_cells_writes_both_reports_and_says_why(
 def attempts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *steps: Callable[[Cell], None]) -> Cell:
     """A cell whose attempts end like this, one after the other."""
     left = list(steps)
-    monkeypatch.setattr(run, "_run_cell", lambda cell, _keeper: left.pop(0)(cell))
+
+    def attempt(cell: Cell, _keeper: object) -> None:
+        left.pop(0)(cell)
+
+    monkeypatch.setattr(run, "_run_cell", attempt)
     cell = Cell(FAULTS["camera-black"], SEQUENCE, "SHADOW")
     run.CellRunner(tmp_path, SEQUENCE).run(cell)
     assert not left, "fewer attempts than expected"
