@@ -61,7 +61,6 @@ class FourPhaseProgram(PlcLine):
         passages, moves = self.serve_gate(encoder, seen.ejected, now_ms)
         latched, late = self._step_result(image, now_ms)
         self._step_trigger(image, now_ms)
-        self.hindrance = self._hindrance(image, alive)
         triggers: list[TriggerBlock] = []
         untriggered: list[tuple[PartId, str]] = []
         for part_id in seen.parts:
@@ -72,6 +71,7 @@ class FourPhaseProgram(PlcLine):
             else:
                 triggers.append(self._raise(part_id, image, now_ms, encoder, jump))
                 jump = 0
+        self.hindrance = self._hindrance(image, alive)
         self.supervise_line_stop(image, now_ms)
         self.report_gate()
         return PlcOutputs(
