@@ -95,6 +95,8 @@ class PlcDuty:
         self._fault: DeviceError | None = None
         self._written: dict[str, StatusValue] = {}
         self._writing = asyncio.Lock()
+        self._answered = asyncio.Event()
+        self._answered.set()
         self.heartbeat = 0
 
     def beat(self) -> None:
@@ -158,6 +160,7 @@ class PlcDuty:
             self._sessions.used(handshake.session_id)
             if not handshake.torn_reads:
                 await link.changed(self._in(self._timing.request))
+                await self._answers_first()
 
     def _judge_pulses(self, round_trip_ns: int) -> None:
         """Say so at the start, in log, health and journal, where the PLC may give triggers that nobody sees."""
@@ -172,6 +175,7 @@ class PlcDuty:
         runtime = self._runtime
         while True:
             command = await runtime.answers.get()
+            self._answered.clear()
             try:
                 shown = await self._write_answer(command)
             except DeviceError as error:
@@ -179,6 +183,17 @@ class PlcDuty:
             else:
                 if shown:
                     runtime.post(Published(command.part, runtime.now()))
+            finally:
+                self._answered.set()
+
+    async def _answers_first(self) -> None:
+        """Let an answer that is due go before what can wait: a PLC takes one request after the other.
+
+        One answer only, so that triggers are read however many answers there are.
+        """
+        if not self._runtime.answers.empty():
+            self._answered.clear()
+        await self._answered.wait()
 
     async def _write_answer(self, command: Publish) -> bool:
         """Write the block and what tells the PLC of it. False when the part's session ended before the PLC was told."""
@@ -211,6 +226,7 @@ class PlcDuty:
                 continue
             try:
                 await self._write_signals()
+                await self._answers_first()
                 if runtime.now() >= rest_from and await self._write_rest():
                     rest_from = self._in(gap)
                     if alarm is not None:
