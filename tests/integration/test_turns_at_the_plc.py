@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+import pytest
+
 from controller.drivers.plc.direct import DirectPlc, DirectTags
+from controller.plc_duty import PlcTiming
 from controller.ports import PlcReading, StatusValue
-from statemachines.vocabulary import Answer, Ns
-from tests.integration.bench_line import workbench
+from statemachines.vocabulary import MS, Answer, Ns
+from tests.integration.bench_line import Line1, facts, workbench
 
 
 class Turns(DirectPlc):
@@ -18,6 +21,10 @@ class Turns(DirectPlc):
         super().__init__(tags, poll_ms)
         self.begun: list[str] = []
         self.gate = asyncio.Semaphore(0)
+
+    @property
+    def polls(self) -> bool:
+        return True
 
     async def read(self, seqs: Sequence[int], deadline: Ns) -> PlcReading:
         self.begun.append("read")
@@ -62,6 +69,67 @@ async def test_an_answer_goes_before_reads_and_status_and_lets_one_read_pass_bef
         await line.answer_for(2)
         after = len(begun)
         await line.until(lambda: "read" in begun[after:], "reads go on")
+
+
+def parts_came_every_10_s(line: Line1) -> None:
+    now = line.runtime.now()
+    for steps in reversed(range(1, 18)):
+        line.duty._rhythm.seen(1, Ns(now - steps * 10_000 * MS))  # pyright: ignore[reportPrivateUsage]
+
+
+async def reads_go_on(line: Line1, link: Turns) -> None:
+    before = len(link.begun)
+    await line.until(lambda: link.begun[before:].count("read") > 5, "further reads")
+
+
+async def test_reads_rest_while_a_model_computes_and_no_part_is_due() -> None:
+    links: list[Turns] = []
+
+    def link(tags: DirectTags, poll_ms: float) -> Turns:
+        links.append(Turns(tags, poll_ms))
+        return links[0]
+
+    slow = facts(deadline_ms=9000, window_ms=8000)
+    async with workbench(link=link, recipe=slow, timing=PlcTiming(request=100 * MS, rest=5000 * MS)) as line:
+        await line.ready()
+        links[0].gate.release()
+        parts_came_every_10_s(line)
+        line.model.hang = True
+        line.tags.trigger(4711)
+        await line.until(line.model.started.is_set, "the model to compute")
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        before = links[0].begun.count("read")
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert links[0].begun.count("read") == before, "a read came between"
+        line.model.release.set()
+        await line.answer_for(1)
+        await reads_go_on(line, links[0])
+
+
+@pytest.mark.parametrize(
+    ("rest_ms", "window_ms", "regular"),
+    [(20, 8000, True), (5000, 40, True), (5000, 8000, False)],
+    ids=["no longer than the rest", "no longer than half the window", "not while a part may come any time"],
+)
+async def test_reads_do_not_rest_for_long(rest_ms: int, window_ms: int, regular: bool) -> None:
+    links: list[Turns] = []
+
+    def link(tags: DirectTags, poll_ms: float) -> Turns:
+        links.append(Turns(tags, poll_ms))
+        return links[0]
+
+    recipe = facts(deadline_ms=9000, window_ms=window_ms)
+    async with workbench(link=link, recipe=recipe, timing=PlcTiming(request=100 * MS, rest=rest_ms * MS)) as line:
+        await line.ready()
+        if regular:
+            parts_came_every_10_s(line)
+        line.model.hang = True
+        line.tags.trigger(4711)
+        await line.until(line.model.started.is_set, "the model to compute")
+        await reads_go_on(line, links[0])
+        assert not line.answers
 
 
 async def test_an_answer_that_fails_holds_up_nothing() -> None:

@@ -69,6 +69,11 @@ class ModbusPlc:
         self._answered = asyncio.Event()
         self._answered.set()
 
+    @property
+    def polls(self) -> bool:
+        """Always: nobody tells it of a change."""
+        return True
+
     async def connect(self, deadline: Ns) -> None:
         """Connect and try every register. Raises ConfigError or DeviceError; then closed again."""
         await self.close()
