@@ -26,7 +26,7 @@ from statemachines import health
 from statemachines.checkword import answer_check
 from statemachines.handshake import Contract
 from statemachines.line import Line
-from statemachines.station import Rules, Station
+from statemachines.station.state import Rules, Station
 from statemachines.vocabulary import (
     MS,
     Action,

@@ -27,7 +27,9 @@ from statemachines.handshake import Contract, Handshake, Link, Reply, Sign
 from statemachines.line import Line
 from statemachines.phases import Phases, ResultPhase, TriggerPhase
 from statemachines.sequence import distance, following
-from statemachines.station import Rules, Station, outputs, step
+from statemachines.station.state import Rules, Station
+from statemachines.station.step import step
+from statemachines.station.tags import outputs
 from statemachines.vocabulary import (
     Action,
     Answer,

@@ -22,7 +22,8 @@ from statemachines.errors import IllegalEvent
 from statemachines.handshake import Contract, Handshake, Link, Sign
 from statemachines.line import Line
 from statemachines.sequence import following, slot_of
-from statemachines.station import Rules, Station, step
+from statemachines.station.state import Rules, Station
+from statemachines.station.step import step
 from statemachines.views import ViewPolicy, ViewRule
 from statemachines.vocabulary import (
     Action,
