@@ -16,7 +16,7 @@ from controller.errors import ConfigError, DeviceError
 from controller.plc_order import next_request
 from controller.ports import PlcLink, StatusValue
 from controller.runtime import Runtime
-from statemachines.cycle import awaits_write
+from statemachines.cycle.state import awaits_write
 from statemachines.handshake import Link
 from statemachines.station.tags import outputs, wanted
 from statemachines.vocabulary import (

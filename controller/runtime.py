@@ -21,7 +21,7 @@ from controller.ports import Camera, ImageStore, Journal, Latch, Record
 from controller.recipes import Lane, LoadedRecipe, RecipeBook
 from models.errors import ImageUnfit, ModelError
 from models.frame import Frame
-from statemachines.cycle import Stage
+from statemachines.cycle.state import Stage
 from statemachines.errors import IllegalEvent
 from statemachines.jobs import REPLAY
 from statemachines.station.state import Station

@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 
-from statemachines import cycle, four_phase, handshake, line, phases
+from statemachines import four_phase, handshake, line, phases
+from statemachines.cycle.state import Stage
+from statemachines.cycle.table import TABLE
 
 _INTRO = """# State machines
 
@@ -21,7 +23,7 @@ def render() -> str:
     return "\n".join(
         [
             _INTRO,
-            "## Part cycle (`statemachines/cycle.py`)\n",
+            "## Part cycle (`statemachines/cycle/table.py`)\n",
             _part_cycle(),
             "\n## Handshake with the PLC, sequence profile (`statemachines/handshake.py`)\n",
             _session(handshake.TABLE),
@@ -48,10 +50,10 @@ def _mermaid(edges: dict[tuple[str, str], list[str]], start: str) -> str:
 
 def _part_cycle() -> str:
     edges: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for (stage, event), (targets, _) in cycle.TABLE.items():
+    for (stage, event), (targets, _) in TABLE.items():
         for target in targets:
             edges[(stage.name, target.name)].append(event.__name__)
-    return _mermaid(edges, cycle.Stage.CAPTURING.name)
+    return _mermaid(edges, Stage.CAPTURING.name)
 
 
 def _session(table: handshake.Table) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from statemachines import cycle as part_cycle
 from statemachines import health, line
-from statemachines.cycle import Distrusted
+from statemachines.cycle.state import UNDECIDED, Distrusted, Stage
 from statemachines.line import Line
 from statemachines.station.parts import drive
 from statemachines.station.state import Station, Step
@@ -33,7 +32,7 @@ def tripped(station: Station, event: FailsafeTripped) -> Step:
     )
     commands: list[Command] = [PersistLatch(station.latch.code, station.latch.why)]
     for cycle in tuple(station.cycles.values()):
-        if cycle.stage in (*part_cycle.UNDECIDED, part_cycle.Stage.QUEUED):
+        if cycle.stage in (*UNDECIDED, Stage.QUEUED):
             station, more = drive(station, Distrusted(cycle.part, event.at, f"failsafe: {event.why}"))
             commands += more
     commands.append(RecordEvent(event.at, "failsafe", "", {"tripped": event.code.name, "why": event.why}))

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from statemachines import cycle as part_cycle
 from statemachines import four_phase
-from statemachines.cycle import Cycle
+from statemachines.cycle.answer import leave, undecided
+from statemachines.cycle.state import Cycle, Stage, recorded
+from statemachines.cycle.views import begin
 from statemachines.handshake import Announced, MissedTriggers
 from statemachines.station.parts import context, keep
 from statemachines.station.reports import TRIGGERS, with_report
 from statemachines.station.state import NO_RECIPE, PLC, Station, Step
 from statemachines.views import ViewRule
-from statemachines.vocabulary import Health, Ns, PartKey, PlcRead, Reason, RecipeFacts, RecordEvent, RecordTrigger
+from statemachines.vocabulary import Health, Ns, PartKey, PlcRead, Reason, RecipeFacts, RecordEvent
 
 
 def accept(station: Station, event: PlcRead, notice: Announced) -> Step:
@@ -23,11 +24,10 @@ def accept(station: Station, event: PlcRead, notice: Announced) -> Step:
     if refusal is not None and refusal[0] in _NOT_TAKEN and station.rules.contract.four_phase:
         return _not_taken(station, event, notice, *refusal)
     slot = notice.slot
-    part = PartKey(station.handshake.session_id, PLC, slot.seq)
     cycle = Cycle(
-        part=part,
+        part=PartKey(station.handshake.session_id, PLC, slot.seq),
         part_id=slot.part_id,
-        stage=part_cycle.Stage.CAPTURING,
+        stage=Stage.CAPTURING,
         recipe=recipe,
         mode=station.mode,
         plc_epoch=event.head.plc_epoch,
@@ -35,28 +35,17 @@ def accept(station: Station, event: PlcRead, notice: Announced) -> Step:
         seen_at=event.at,
         deadline=Ns(notice.triggered_at + recipe.deadline_ns),
     )
-    record = RecordTrigger(
-        part=part,
-        part_id=slot.part_id,
-        at=event.at,
-        triggered_at=cycle.triggered_at,
-        deadline=cycle.deadline,
-        mode=cycle.mode,
-        recipe_id=slot.recipe_id,
-        recipe_hash=recipe.hash,
-        plc_epoch=cycle.plc_epoch,
-        encoder_pos=slot.encoder_pos,
-    )
+    record = recorded(cycle, slot.recipe_id, encoder_pos=slot.encoder_pos)
     counters = replace(station.counters, triggers=station.counters.triggers + 1)
     if refusal is not None and refusal[0] is Reason.OVERRUN:
         counters = replace(counters, overruns=counters.overruns + 1)
     if refusal is None:
-        cycle, commands = part_cycle.begin(cycle)
+        cycle, commands = begin(cycle)
     elif refusal[0] is Reason.OVERRUN and station.rules.contract.four_phase:
         station = replace(station, handshake=four_phase.refused(station.handshake))
-        cycle, commands = part_cycle.drop(cycle, event.at, *refusal)
+        cycle, commands = leave(cycle, event.at, *refusal)
     else:
-        cycle, commands = part_cycle.refuse(cycle, event.at, *refusal, context(station, cycle))
+        cycle, commands = undecided(cycle, event.at, *refusal, context(station, cycle))
     station = replace(station, counters=counters)
     station, commands = keep(station, cycle, commands)
     return station, (record, *commands)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachines import jobs
-from statemachines.cycle import Abandoned
+from statemachines.cycle.state import Abandoned
 from statemachines.station.parts import drive, keep
 from statemachines.station.state import Station, Step
 from statemachines.vocabulary import JobRequested, JobSeriesRequested, JobsStopped, Ns, Reason, RecordEvent

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from statemachines import cycle as part_cycle
 from statemachines import four_phase, jobs, view_watch
-from statemachines.cycle import Context, Cycle, CycleEvent
+from statemachines.cycle.state import Context, Cycle, CycleEvent
+from statemachines.cycle.table import step as part_step
 from statemachines.errors import IllegalEvent
 from statemachines.sequence import slot_of
 from statemachines.station.reports import VIEW, health_reported
@@ -36,7 +36,7 @@ def drive(station: Station, event: CycleEvent) -> Step:
     cycle = station.cycles.get(event.part)
     if cycle is None:
         return _stray(station, event)
-    cycle, commands = part_cycle.step(cycle, event, context(station, cycle))
+    cycle, commands = part_step(cycle, event, context(station, cycle))
     return keep(station, cycle, commands)
 
 

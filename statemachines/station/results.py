@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from statemachines import cycle as part_cycle
 from statemachines import four_phase
-from statemachines.cycle import TurnCame
+from statemachines.cycle.state import FINAL, Stage, TurnCame
 from statemachines.station.parts import drive
 from statemachines.station.state import PLC, Station, Step
 from statemachines.vocabulary import BlockWritten, Ns
@@ -17,9 +16,9 @@ def block_written(station: Station, event: BlockWritten) -> Step:
     if event.part.epoch != station.handshake.session_id:
         return station, ()
     cycle = station.cycles.get(event.part)
-    if cycle is not None and cycle.stage is part_cycle.Stage.PUBLISHING:
+    if cycle is not None and cycle.stage is Stage.PUBLISHING:
         station, _ = drive(station, event)
-        if station.cycles[event.part].stage is part_cycle.Stage.QUEUED:
+        if station.cycles[event.part].stage is Stage.QUEUED:
             station = replace(station, undecided_in_row=cycle.undecided_before)
             return replace(station, handshake=four_phase.taken_back(station.handshake)), ()
     return replace(station, handshake=four_phase.shown(station.handshake, event.at)), ()
@@ -29,9 +28,9 @@ def next_result(station: Station, at: Ns) -> Step:
     """Hand over the oldest part's result, once it is decided and the PLC is done with the last."""
     hs = station.handshake
     for cycle in station.cycles.values():
-        if cycle.part.source != PLC or cycle.stage in part_cycle.FINAL:
+        if cycle.part.source != PLC or cycle.stage in FINAL:
             continue
-        if cycle.stage is not part_cycle.Stage.QUEUED or not hs.phases.may_show(cycle.part.seq):
+        if cycle.stage is not Stage.QUEUED or not hs.phases.may_show(cycle.part.seq):
             break
         return drive(replace(station, handshake=four_phase.writing(hs)), TurnCame(cycle.part, at))
     return station, ()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from statemachines import cycle as part_cycle
 from statemachines import four_phase, handshake, line
-from statemachines.cycle import Abandoned
+from statemachines.cycle.state import FINAL, Abandoned
 from statemachines.handshake import Link
 from statemachines.station.failsafe import enable_rose, fault_reset_read
 from statemachines.station.intake import accept, missed
@@ -65,7 +64,7 @@ def _end_session(station: Station, at: Ns, reason: Reason, why: str) -> Step:
     station = replace(station, jobs=replace(station.jobs, series=False))
     commands: list[Command] = []
     for cycle in tuple(station.cycles.values()):
-        if cycle.stage not in part_cycle.FINAL:
+        if cycle.stage not in FINAL:
             station, more = drive(station, Abandoned(cycle.part, at, reason, why))
             commands += more
     return station, tuple(commands)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from statemachines import cycle as part_cycle
 from statemachines import health, jobs
 from statemachines.belt_speed import BeltSpeed
-from statemachines.cycle import Cycle
+from statemachines.cycle.state import FINAL, Cycle
 from statemachines.handshake import Contract, Handshake, Link
 from statemachines.health import FailsafeLatch
 from statemachines.jobs import Jobs
@@ -109,7 +108,7 @@ class Station:
     @property
     def in_flight(self) -> int:
         """Parts accepted from the PLC and not yet ended."""
-        return sum(1 for key, c in self.cycles.items() if key.source == PLC and c.stage not in part_cycle.FINAL)
+        return sum(1 for key, c in self.cycles.items() if key.source == PLC and c.stage not in FINAL)
 
     @property
     def ready(self) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from statemachines import cycle as part_cycle
 from statemachines import four_phase, handshake
+from statemachines.cycle.state import UNDECIDED
 from statemachines.decision import rule
 from statemachines.handshake import Link
 from statemachines.phases import ResultPhase, TriggerPhase
@@ -47,7 +47,7 @@ def _sequence_outputs(station: Station) -> dict[str, bool | int]:
 
 def _four_phase_outputs(station: Station) -> dict[str, bool | int]:
     phases = station.handshake.phases
-    busy = any(cycle.stage in part_cycle.UNDECIDED for cycle in station.cycles.values())
+    busy = any(cycle.stage in UNDECIDED for cycle in station.cycles.values())
     return {
         "TriggerIdAck": phases.durable,
         "TriggerAck": phases.trigger is TriggerPhase.ACKNOWLEDGED,

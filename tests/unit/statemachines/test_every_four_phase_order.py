@@ -18,9 +18,9 @@ import pytest
 
 from controller.plc_order import next_request
 from controller.ports import StatusValue
-from statemachines import cycle as part_cycle
 from statemachines import four_phase
-from statemachines.cycle import FINAL, Stage, awaits_write
+from statemachines.cycle.state import FINAL, Stage, awaits_write
+from statemachines.cycle.table import TABLE
 from statemachines.errors import IllegalEvent
 from statemachines.four_phase import AckSign, TriggerSign
 from statemachines.handshake import Contract, Handshake, Link, Reply, Sign
@@ -597,15 +597,11 @@ BREAKS: dict[str, tuple[Scope, Callable[[pytest.MonkeyPatch], None]]] = {
     ),
     "the deadline is ignored in the queue": (
         CALM,
-        lambda patch: patch.setitem(
-            part_cycle.TABLE, (Stage.QUEUED, DeadlinePassed), ((Stage.QUEUED,), part_cycle.TABLE[_IGNORED][1])
-        ),
+        lambda patch: patch.setitem(TABLE, (Stage.QUEUED, DeadlinePassed), ((Stage.QUEUED,), TABLE[_IGNORED][1])),
     ),
     "a verdict is shown although its block came late": (
         CALM,
-        lambda patch: patch.setitem(
-            part_cycle.TABLE, (Stage.PUBLISHING, BlockWritten), ((Stage.PUBLISHING,), part_cycle.TABLE[_IGNORED][1])
-        ),
+        lambda patch: patch.setitem(TABLE, (Stage.PUBLISHING, BlockWritten), ((Stage.PUBLISHING,), TABLE[_IGNORED][1])),
     ),
     "the same part is taken again": (
         ONE_FAULT,
