@@ -17,7 +17,7 @@ from controller.plc_order import next_request
 from controller.ports import PlcLink, StatusValue
 from controller.runtime import Runtime
 from statemachines.cycle.state import awaits_write
-from statemachines.handshake import Link
+from statemachines.handshake.state import Link
 from statemachines.station.tags import outputs, wanted
 from statemachines.vocabulary import (
     MS,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statemachines.cycle.answer import conclude as conclude_part
 from statemachines.cycle.state import FINAL, Cycle, Stage, recorded
 from statemachines.cycle.views import begin as begin_part
-from statemachines.handshake import Handshake, Link
+from statemachines.handshake.state import Handshake, Link
 from statemachines.vocabulary import Command, JobRequested, Mode, Ns, PartKey, Publish, RecipeFacts
 
 OPCUA = "opcua"

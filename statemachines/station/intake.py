@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from statemachines import four_phase
 from statemachines.cycle.answer import leave, undecided
 from statemachines.cycle.state import Cycle, Stage, recorded
 from statemachines.cycle.views import begin
-from statemachines.handshake import Announced, MissedTriggers
+from statemachines.handshake import triggers
+from statemachines.handshake.state import Announced, MissedTriggers
 from statemachines.station.parts import context, keep
 from statemachines.station.reports import TRIGGERS, with_report
 from statemachines.station.state import NO_RECIPE, PLC, Station, Step
@@ -42,7 +42,7 @@ def accept(station: Station, event: PlcRead, notice: Announced) -> Step:
     if refusal is None:
         cycle, commands = begin(cycle)
     elif refusal[0] is Reason.OVERRUN and station.rules.contract.four_phase:
-        station = replace(station, handshake=four_phase.refused(station.handshake))
+        station = replace(station, handshake=triggers.refused(station.handshake))
         cycle, commands = leave(cycle, event.at, *refusal)
     else:
         cycle, commands = undecided(cycle, event.at, *refusal, context(station, cycle))
@@ -77,7 +77,7 @@ _NOT_TAKEN = frozenset({Reason.NOT_READY, Reason.FAILSAFE})
 
 def _not_taken(station: Station, event: PlcRead, notice: Announced, reason: Reason, why: str) -> Step:
     """A trigger while Ready is 0, four-phase profile: MissedTrigger, counted and journalled, no answer."""
-    station = replace(station, handshake=four_phase.refused(station.handshake))
+    station = replace(station, handshake=triggers.refused(station.handshake))
     detail = {"part_id": notice.slot.part_id, "reason": reason.name}
     return missed(station, event.at, MissedTriggers(notice.slot.seq, 1, why), detail)
 

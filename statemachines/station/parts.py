@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from statemachines import four_phase, jobs, view_watch
+from statemachines import jobs, view_watch
 from statemachines.cycle.state import Context, Cycle, CycleEvent
 from statemachines.cycle.table import step as part_step
 from statemachines.errors import IllegalEvent
+from statemachines.handshake import triggers
 from statemachines.sequence import slot_of
 from statemachines.station.reports import VIEW, health_reported
 from statemachines.station.state import PLC, Station, Step
@@ -135,7 +136,7 @@ def committed(station: Station, event: TriggerCommitted) -> Step:
     if event.part.source != PLC or event.part.epoch != station.handshake.session_id:
         return station, ()
     if station.rules.contract.four_phase:
-        return replace(station, handshake=four_phase.committed(station.handshake, event.part.seq, event.at)), ()
+        return replace(station, handshake=triggers.committed(station.handshake, event.part.seq, event.at)), ()
     return replace(station, trigger_ack=event.part.seq), ()
 
 

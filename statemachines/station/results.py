@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from statemachines import four_phase
 from statemachines.cycle.state import FINAL, Stage, TurnCame
+from statemachines.handshake import results
 from statemachines.station.parts import drive
 from statemachines.station.state import PLC, Station, Step
 from statemachines.vocabulary import BlockWritten, Ns
@@ -20,8 +20,8 @@ def block_written(station: Station, event: BlockWritten) -> Step:
         station, _ = drive(station, event)
         if station.cycles[event.part].stage is Stage.QUEUED:
             station = replace(station, undecided_in_row=cycle.undecided_before)
-            return replace(station, handshake=four_phase.taken_back(station.handshake)), ()
-    return replace(station, handshake=four_phase.shown(station.handshake, event.at)), ()
+            return replace(station, handshake=results.taken_back(station.handshake)), ()
+    return replace(station, handshake=results.shown(station.handshake, event.at)), ()
 
 
 def next_result(station: Station, at: Ns) -> Step:
@@ -32,5 +32,5 @@ def next_result(station: Station, at: Ns) -> Step:
             continue
         if cycle.stage is not Stage.QUEUED or not hs.phases.may_show(cycle.part.seq):
             break
-        return drive(replace(station, handshake=four_phase.writing(hs)), TurnCame(cycle.part, at))
+        return drive(replace(station, handshake=results.writing(hs)), TurnCame(cycle.part, at))
     return station, ()

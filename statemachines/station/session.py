@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from statemachines import four_phase, handshake, line
+from statemachines import line
 from statemachines.cycle.state import FINAL, Abandoned
-from statemachines.handshake import Link
+from statemachines.handshake import four_phase, sequence_profile
+from statemachines.handshake.state import (
+    Announced,
+    Link,
+    MissedTriggers,
+    Notice,
+    PhaseOverdue,
+    SessionAcknowledged,
+    SessionEnded,
+    SessionOpened,
+    Withdrawn,
+    connected,
+    disconnected,
+)
 from statemachines.station.failsafe import enable_rose, fault_reset_read
 from statemachines.station.intake import accept, missed
 from statemachines.station.job_requests import end_jobs
@@ -35,20 +48,20 @@ def link_up(station: Station, event: LinkUp) -> Step:
     if station.line.stopped:
         return station, ()
     fresh = replace(station, enable_seen_low=False, fault_reset_seen_low=False)
-    return replace(fresh, handshake=handshake.connected(station.handshake, event)), ()
+    return replace(fresh, handshake=connected(station.handshake, event)), ()
 
 
 def link_lost(station: Station, event: LinkLost) -> Step:
     """The session is over."""
     station, commands = _end_session(station, event.at, Reason.LOST, f"link lost: {event.why}")
-    station = replace(station, handshake=handshake.disconnected(station.handshake))
+    station = replace(station, handshake=disconnected(station.handshake))
     return station, (*commands, RecordEvent(event.at, "link", "", {"why": event.why}))
 
 
 def stopped(station: Station, event: Stopped) -> Step:
     """The session is over, and there will be none."""
     station, commands = _end_session(station, event.at, Reason.LOST, "the station was stopped")
-    station = replace(station, line=line.stop(station.line), handshake=handshake.disconnected(station.handshake))
+    station = replace(station, line=line.stop(station.line), handshake=disconnected(station.handshake))
     return station, (*commands, RecordEvent(event.at, "stop", "", {}))
 
 
@@ -78,7 +91,7 @@ def plc_read(station: Station, event: PlcRead) -> Step:
     station, facts = _note_facts(station, event)
     commands = [*facts]
     before, contract = station.handshake, station.rules.contract
-    after, notices = (four_phase if contract.four_phase else handshake).read(before, event, contract)
+    after, notices = (four_phase if contract.four_phase else sequence_profile).read(before, event, contract)
     if before.link is not after.link:
         detail = {"from": before.link.value, "to": after.link.value, "session": after.session_id}
         commands.append(RecordEvent(event.at, "handshake", "plc", detail))
@@ -113,40 +126,40 @@ def _note_facts(station: Station, event: PlcRead) -> Step:
     return fault_reset_read(station, head.fault_reset), tuple(commands)
 
 
-def _take_notice(station: Station, event: PlcRead, notice: handshake.Notice) -> Step:
+def _take_notice(station: Station, event: PlcRead, notice: Notice) -> Step:
     match notice:
-        case handshake.SessionOpened():
+        case SessionOpened():
             return _session_opened(station, event.at, notice)
-        case handshake.SessionAcknowledged():
+        case SessionAcknowledged():
             detail = {"id": notice.session_id, "baseline": notice.baseline}
             return station, (RecordEvent(event.at, "baseline", "plc", detail),)
-        case handshake.SessionEnded():
+        case SessionEnded():
             return _end_session(station, event.at, notice.reason, notice.why)
-        case handshake.MissedTriggers():
+        case MissedTriggers():
             return missed(station, event.at, notice)
-        case handshake.Announced():
+        case Announced():
             return accept(station, event, notice)
-        case handshake.Withdrawn():
+        case Withdrawn():
             return _withdrawn(station, event.at, notice)
-        case handshake.PhaseOverdue():
+        case PhaseOverdue():
             return _overdue(station, event.at, notice)
 
 
-def _session_opened(station: Station, at: Ns, notice: handshake.SessionOpened) -> Step:
+def _session_opened(station: Station, at: Ns, notice: SessionOpened) -> Step:
     """The PLC clears its rings: nothing that was in them counts any more."""
     fresh = replace(station, slot_owner={}, trigger_ack=0, capture_done=0, line_stop=False, alert=False)
     fresh, ended = end_jobs(without_report(fresh, TRIGGERS), at, "the PLC's Enable went to 1")
     return fresh, (*ended, RecordEvent(at, "session", "", {"id": notice.session_id, "why": notice.why}))
 
 
-def _overdue(station: Station, at: Ns, notice: handshake.PhaseOverdue) -> Step:
+def _overdue(station: Station, at: Ns, notice: PhaseOverdue) -> Step:
     station = with_report(station, "handshake", Health.OUT_OF_SPEC, notice.why)
     counters = replace(station.counters, overruns=station.counters.overruns + notice.unread)
     detail = {"overdue": notice.why, "session": station.handshake.session_id}
     return replace(station, counters=counters), (RecordEvent(at, "handshake", "plc", detail),)
 
 
-def _withdrawn(station: Station, at: Ns, notice: handshake.Withdrawn) -> Step:
+def _withdrawn(station: Station, at: Ns, notice: Withdrawn) -> Step:
     """Told once in a session that is otherwise well: a PLC that gives pulses does so for every part."""
     if TRIGGERS in station.reports:
         return station, ()

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from statemachines import health, jobs
 from statemachines.belt_speed import BeltSpeed
 from statemachines.cycle.state import FINAL, Cycle
-from statemachines.handshake import Contract, Handshake, Link
+from statemachines.handshake.phases import ResultPhase, TriggerPhase
+from statemachines.handshake.state import Contract, Handshake, Link
 from statemachines.health import FailsafeLatch
 from statemachines.jobs import Jobs
 from statemachines.line import Line
-from statemachines.phases import ResultPhase, TriggerPhase
 from statemachines.view_watch import ViewWatch
 from statemachines.vocabulary import Command, Fallback, Health, Hold, Mode, PartKey, Policy, Reason, RecipeFacts
 

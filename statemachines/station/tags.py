@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from statemachines import four_phase, handshake
 from statemachines.cycle.state import UNDECIDED
 from statemachines.decision import rule
-from statemachines.handshake import Link
-from statemachines.phases import ResultPhase, TriggerPhase
+from statemachines.handshake import four_phase, sequence_profile
+from statemachines.handshake.phases import ResultPhase, TriggerPhase
+from statemachines.handshake.state import Link
 from statemachines.station.state import NO_RECIPE, Station
 from statemachines.vocabulary import Verdict
 
@@ -62,4 +62,4 @@ def wanted(station: Station) -> tuple[int, ...]:
     """Sequence numbers whose trigger slots the next read should bring along."""
     if station.rules.contract.four_phase:
         return four_phase.wanted(station.handshake)
-    return handshake.wanted(station.handshake, station.rules.contract)
+    return sequence_profile.wanted(station.handshake, station.rules.contract)

@@ -10,7 +10,7 @@ import pytest
 
 from controller.job_duty import JobDuty
 from controller.status.messages import HoldStation, StartJob, StartSeries, StopJobs
-from statemachines.handshake import Link
+from statemachines.handshake.state import Link
 from statemachines.station.state import Station
 from statemachines.station.step import step
 from statemachines.vocabulary import Command, Event, Hold, Ns, RecordTrigger

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from statemachines import handshake
 from statemachines.checkword import trigger_check
 from statemachines.cycle.state import FINAL, Cycle, Stage, awaits_write
 from statemachines.cycle.table import TABLE
 from statemachines.errors import IllegalEvent
-from statemachines.handshake import Contract, Handshake, Link, Sign
+from statemachines.handshake import sequence_profile
+from statemachines.handshake.session import Sign
+from statemachines.handshake.state import Contract, Handshake, Link
 from statemachines.line import Line
 from statemachines.sequence import following, slot_of
 from statemachines.station.state import Rules, Station
@@ -518,14 +519,14 @@ BREAKS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         ((Stage.INFERRING,), TABLE[(Stage.ANSWERED, DeadlinePassed)][1]),
     ),
     "a restarted PLC is not noticed": lambda patch: patch.setitem(
-        handshake.TABLE,
+        sequence_profile.TABLE,
         (Link.IN_SESSION, Sign.EPOCH_CHANGED),
-        (Link.IN_SESSION, handshake.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
+        (Link.IN_SESSION, sequence_profile.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
     ),
     "Enable 0 abandons nothing": lambda patch: patch.setitem(
-        handshake.TABLE,
+        sequence_profile.TABLE,
         (Link.IN_SESSION, Sign.DISABLED),
-        (Link.WAITING, handshake.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
+        (Link.WAITING, sequence_profile.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
     ),
 }
 

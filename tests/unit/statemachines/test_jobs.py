@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from statemachines.errors import IllegalEvent
-from statemachines.handshake import Contract, Handshake, Link
+from statemachines.handshake.state import Contract, Handshake, Link
 from statemachines.jobs import OPCUA, running
 from statemachines.line import Line
 from statemachines.station.state import Rules, Station

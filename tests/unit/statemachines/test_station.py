@@ -8,7 +8,7 @@ import pytest
 
 from statemachines import health
 from statemachines.checkword import trigger_check
-from statemachines.handshake import Handshake, Link
+from statemachines.handshake.state import Handshake, Link
 from statemachines.line import Line
 from statemachines.station.modes import MODE_LOWERED
 from statemachines.station.state import RECIPE_LOADED, RECIPE_REFUSED, Rules, Station
