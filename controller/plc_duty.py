@@ -17,9 +17,10 @@ from controller.plc_order import next_request
 from controller.plc_rhythm import Rhythm
 from controller.ports import PlcLink, StatusValue
 from controller.runtime import Runtime
-from statemachines import station as core
-from statemachines.cycle import awaits_write
+from statemachines.cycle.state import awaits_write
+from statemachines.handshake.state import Handshake, Link
 from statemachines.sequence import distance
+from statemachines.station.tags import outputs, wanted
 from statemachines.vocabulary import (
     MS,
     BlockWritten,
@@ -113,7 +114,7 @@ class PlcDuty:
         """Write Ready 0 and Online 0 once, so that the PLC need not wait for the heartbeat's silence."""
         if self._linked.is_set() and self._fault is None:
             with suppress(DeviceError):
-                tags = core.outputs(self._runtime.station)
+                tags = outputs(self._runtime.station)
                 await self._link.write_status({"Ready": tags["Ready"], "Online": tags["Online"]}, self._in(200 * MS))
 
     async def close(self) -> None:
@@ -143,7 +144,7 @@ class PlcDuty:
                 why = str(error)
             finally:
                 self._linked.clear()
-            if runtime.station.handshake.link is not core.Link.OFFLINE:
+            if runtime.station.handshake.link is not Link.OFFLINE:
                 runtime.post(LinkLost(runtime.now(), why))
             runtime.post(HealthReported(runtime.now(), "plc", Health.FAILURE, why))
             logger.error("PLC link down", why=why)
@@ -154,7 +155,7 @@ class PlcDuty:
         runtime, link = self._runtime, self._link
         first = True
         while True:
-            reading = await link.read(core.wanted(runtime.station), self._in(self._timing.request))
+            reading = await link.read(wanted(runtime.station), self._in(self._timing.request))
             if self._fault is not None:
                 raise self._fault
             if first:
@@ -170,7 +171,7 @@ class PlcDuty:
                 await self._rest(reading.sent_at)
                 await self._answers_first()
 
-    def _note_parts(self, before: core.Handshake, after: core.Handshake) -> None:
+    def _note_parts(self, before: Handshake, after: Handshake) -> None:
         if after.session_id != before.session_id or after.link is not before.link:
             self._rhythm.restart()
         elif after.last_seq != before.last_seq:
@@ -287,7 +288,7 @@ class PlcDuty:
         return bool(due)
 
     def _difference(self) -> dict[str, StatusValue]:
-        values: dict[str, StatusValue] = {**core.outputs(self._runtime.station), "Heartbeat": self.heartbeat}
+        values: dict[str, StatusValue] = {**outputs(self._runtime.station), "Heartbeat": self.heartbeat}
         return {tag: value for tag, value in values.items() if self._written.get(tag) != value}
 
     async def _write(self, values: Mapping[str, StatusValue]) -> None:

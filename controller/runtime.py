@@ -21,11 +21,11 @@ from controller.ports import Camera, ImageStore, Journal, Latch, Record
 from controller.recipes import Lane, LoadedRecipe, RecipeBook
 from models.errors import ImageUnfit, ModelError
 from models.frame import Frame
-from statemachines import station as core
-from statemachines.cycle import Stage
+from statemachines.cycle.state import Stage
 from statemachines.errors import IllegalEvent
 from statemachines.jobs import REPLAY
-from statemachines.station import Station
+from statemachines.station.state import Station
+from statemachines.station.step import step
 from statemachines.vocabulary import (
     ArmDeadline,
     Assessment,
@@ -197,11 +197,11 @@ class Runtime:
 
     def _take(self, event: Event) -> None:
         try:
-            self.station, commands = core.step(self.station, event)
+            self.station, commands = step(self.station, event)
         except IllegalEvent as error:
             logger.critical("illegal event, failsafe", event=type(event).__name__, why=str(error))
             tripped = FailsafeTripped(self.now(), FaultCode.ILLEGAL_EVENT, str(error))
-            self.station, commands = core.step(self.station, tripped)
+            self.station, commands = step(self.station, tripped)
         for command in commands:
             self._perform(command)
 

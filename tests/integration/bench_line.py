@@ -24,9 +24,9 @@ from models.frame import Frame
 from models.lane import InferenceLane
 from statemachines import health
 from statemachines.checkword import answer_check
-from statemachines.handshake import Contract
+from statemachines.handshake.state import Contract
 from statemachines.line import Line
-from statemachines.station import Rules, Station
+from statemachines.station.state import Rules, Station
 from statemachines.vocabulary import (
     MS,
     Action,

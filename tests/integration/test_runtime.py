@@ -11,7 +11,7 @@ from controller.errors import DeviceUnavailable
 from controller.lane_watch import LaneWatch
 from controller.plc_duty import PlcTiming
 from models.errors import ImageUnfit, InferenceFailed
-from statemachines.handshake import Contract
+from statemachines.handshake.state import Contract
 from statemachines.vocabulary import (
     MS,
     Action,

@@ -20,7 +20,7 @@ from controller.status.vision import cache
 from controller.status.vision.machine import TRANSITIONS, State
 from controller.status.vision.nodesets import MACHINE_VISION, PACK_ML, importable, read_nodeset
 from controller.status.vision.system import AUTOMATIC, NAME, RECIPES, VISION
-from statemachines.handshake import Link
+from statemachines.handshake.state import Link
 from tests.integration import status_access
 from tests.integration.status_cache import model_cache
 from tests.integration.vision_station import TIMEOUT_S, VisionStation, serving
