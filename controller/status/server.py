@@ -93,6 +93,7 @@ class _Service:
         # What is there now stays: to look for garbage among it holds up events for tens of milliseconds.
         gc.collect()
         gc.freeze()
+        gc.enable()
         try:
             await self._feed(shown, channel)
         finally:
