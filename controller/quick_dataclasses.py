@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ _SPECIAL = frozenset((*_METHODS, "__hash__", "__post_init__"))
 
 
 @contextmanager
-def quick_dataclasses(package: str) -> Iterator[None]:
+def quick_dataclasses(package: str) -> Generator[None]:
     """While this lasts, plain data classes with slots that modules of this package declare compile no methods.
 
     Any other data class is made as ever. Before other threads import the package.

@@ -74,7 +74,15 @@ def test_a_structure_is_made_shown_and_compared_as_ever(declared: Any) -> None:
         made.other = 1
 
 
-@pytest.mark.parametrize("act", [repr, lambda made: made == made, deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def equals(made: Any) -> bool:
+    return made == deepcopy(made)
+
+
+def pickled(made: Any) -> Any:
+    return pickle.loads(pickle.dumps(made))
+
+
+@pytest.mark.parametrize("act", [repr, equals, deepcopy, pickled])
 def test_whatever_is_done_first_completes_it(declared: Any, act: Any) -> None:
     made = declared.Below.__new__(declared.Below)
     made.number, made.names, made.hidden, made.made = 1, [], 3, 4
