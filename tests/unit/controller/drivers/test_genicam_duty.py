@@ -65,7 +65,8 @@ class Bench:
         """Numbers of the frames that were handed over, and what was said of those that were not."""
         self._looks = list(looks)
         self._duty.run(cast(GenTLCamera, self))
-        return [t.counter if isinstance(t, say.FrameTaken) else t.why for t in self.told if not _routine(t)]
+        frames = [told for told in self.told if isinstance(told, (say.FrameTaken, say.FrameSpoilt))]
+        return [told.counter if isinstance(told, say.FrameTaken) else told.why for told in frames]
 
     def after(self, ms: float, frame: RawFrame | None) -> Look:
         def look() -> RawFrame | None:
@@ -108,10 +109,6 @@ class Bench:
 
     def put(self, pixels: Any, stamp: int) -> int:
         return 0
-
-
-def _routine(message: Message) -> bool:
-    return not isinstance(message, (say.FrameTaken, say.FrameSpoilt))
 
 
 def test_a_frame_whose_arrival_nobody_saw_is_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
