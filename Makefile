@@ -92,6 +92,7 @@ system-venv:
 $(RUNTIME): pyproject.toml | $(PY)
 	$(PY) -m pip install --quiet -e .
 	@$(PY) -c 'import cv2' 2>/dev/null || $(MAKE) --no-print-directory system-opencv
+	$(BIN)/linegate prepare
 	@touch $@
 
 .PHONY: system-opencv
@@ -104,6 +105,7 @@ system-opencv:
 $(DEV): pyproject.toml | $(PY)
 	$(PY) -m pip install --quiet -e '.[dev]'
 	@$(PY) -c 'import cv2' 2>/dev/null || $(MAKE) --no-print-directory system-opencv
+	$(BIN)/linegate prepare
 	@touch $(RUNTIME) $@
 
 # torch first and pinned, so that nothing pulls a build with gigabytes of CUDA packages behind it.

@@ -16,10 +16,12 @@ from controller.sim.conveyor import to_dint
 from controller.sim.four_phase_program import FourPhaseProgram
 from controller.sim.plc_image import GateAction, ResultBlock, StationImage, TriggerBlock, result_check
 from controller.sim.plc_line import PlcOutputs, PlcSetup, Sensors
-from statemachines.cycle import awaits_write
-from statemachines.handshake import Contract
+from statemachines.cycle.state import awaits_write
+from statemachines.handshake.state import Contract
 from statemachines.line import Line
-from statemachines.station import Rules, Station, outputs, step
+from statemachines.station.state import Rules, Station
+from statemachines.station.step import step
+from statemachines.station.tags import outputs
 from statemachines.vocabulary import (
     MS,
     Answer,
