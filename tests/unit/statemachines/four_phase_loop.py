@@ -87,6 +87,8 @@ class Loop:
         self.forced: dict[str, bool] = {}
         self.locked = False
         """The journal commits nothing."""
+        self.jump = 0
+        """Added to the next TriggerId."""
         self.late_id_ms = 0
         """So long after Trigger its TriggerId comes, for the next part only."""
         self.frozen = False
@@ -170,7 +172,8 @@ class Loop:
 
     def _scan(self, parts: tuple[int, ...] = (), impatient: bool = False) -> PlcOutputs:
         seen, self._ejected = Sensors(parts, self._ejected, impatient), 0
-        done = self.program.scan(self._image(), self.now_ms, self.now_ms * COUNTS_PER_MS, seen)
+        done = self.program.scan(self._image(), self.now_ms, self.now_ms * COUNTS_PER_MS, seen, self.jump)
+        self.jump = 0 if done.triggers else self.jump
         for _ in range(done.gate_moves):
             self._later.append((self.now_ms + EJECT_MS, self._eject))
         for block in done.triggers:

@@ -154,3 +154,53 @@ def test_trigger_before_id() -> None:
     recovers(loop)
     assert loop.missed() == 1
     assert told(loop, 1) == DECIDED, "the part that stood there was not answered again"
+
+
+def test_database_locked() -> None:
+    loop = Loop()
+    loop.locked = True
+    for part_id in (1, 2, 3):
+        loop.bring(part_id)
+        loop.run(GATE_MS + 10)
+    loop.locked = False
+    loop.run(800)
+    assert (told(loop, 1), told(loop, 2), told(loop, 3)) == (TOO_LATE, None, TOO_LATE)
+    assert loop.untriggered == [2]
+    assert {loop.gate[part_id] for part_id in (1, 2, 3)} == {REJECT}
+    recovers(loop)
+    assert loop.missed() == 0
+
+
+def test_id_repeated() -> None:
+    loop = Loop()
+    loop.bring(1)
+    loop.run(GATE_MS)
+    loop.jump = -1
+    loop.bring(2)
+    loop.run(GATE_MS + 100)
+    assert (told(loop, 1), told(loop, 2)) == (DECIDED, None)
+    assert loop.gate[2] is REJECT
+    recovers(loop)
+
+
+def test_id_skipped() -> None:
+    loop = Loop()
+    loop.jump = 3
+    loop.bring(1)
+    loop.run(GATE_MS)
+    assert (told(loop, 1), loop.missed()) == (DECIDED, 3)
+    recovers(loop)
+
+
+def test_id_backwards() -> None:
+    loop = Loop()
+    session = loop.station.handshake.session_id
+    loop.bring(1)
+    loop.run(GATE_MS)
+    loop.jump = -5
+    loop.bring(2)
+    loop.run(GATE_MS + 300)
+    assert told(loop, 2) is None
+    assert loop.gate[2] is REJECT
+    assert loop.station.handshake.session_id != session
+    recovers(loop)
