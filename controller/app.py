@@ -49,9 +49,9 @@ from controller.view_watch import ViewWatch
 from controller.watchdog import HangGuard, LoopProbe, SystemdNotifier
 from models.lane import InferenceLane
 from statemachines import health
-from statemachines.handshake import Contract
+from statemachines.handshake.state import Contract
 from statemachines.line import Line
-from statemachines.station import Rules, Station
+from statemachines.station.state import Rules, Station
 from statemachines.vocabulary import MS, FaultCode, Health, HealthReported, Mode, Ns, Outcome, PartKey, Stopped
 
 CAMERA_RETRY_S = 1.0
@@ -136,6 +136,7 @@ class StationProcess:
         runtime = self._runtime
         gc.collect()
         gc.freeze()
+        gc.enable()
         raise_thread(self._config.station.process_priority)
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -318,9 +318,9 @@ class Rig:
         """Wait until nothing forbids the PLC a trigger."""
         self.wait_live(lambda live: live.hindrance == "", timeout_s)
 
-    def wait_hindered(self, timeout_s: float = 30.0) -> str:
-        """Wait until something forbids the PLC a trigger; what."""
-        return self.plc.wait_live(lambda live: live.hindrance != "", timeout_s).hindrance
+    def wait_hindered(self, timeout_s: float = 30.0, by: str = "") -> str:
+        """Wait until something, or just this, forbids the PLC a trigger; what."""
+        return self.plc.wait_live(lambda live: live.hindrance != "" and by in ("", live.hindrance), timeout_s).hindrance
 
     def request_recipe(self, recipe_id: int, timeout_s: float = 30.0) -> None:
         """Ask for a product and wait until the station loaded or refused it and the PLC may trigger again."""

@@ -18,16 +18,19 @@ import pytest
 
 from controller.plc_order import next_request
 from controller.ports import StatusValue
-from statemachines import cycle as part_cycle
-from statemachines import four_phase
-from statemachines.cycle import FINAL, Stage, awaits_write
+from statemachines.cycle.state import FINAL, Stage, awaits_write
+from statemachines.cycle.table import TABLE
 from statemachines.errors import IllegalEvent
-from statemachines.four_phase import AckSign, TriggerSign
-from statemachines.handshake import Contract, Handshake, Link, Reply, Sign
+from statemachines.handshake import four_phase, results, triggers
+from statemachines.handshake.phases import Phases, ResultPhase, TriggerPhase
+from statemachines.handshake.results import AckSign
+from statemachines.handshake.session import Reply, Sign
+from statemachines.handshake.state import Contract, Handshake, Link
+from statemachines.handshake.triggers import TriggerSign
 from statemachines.line import Line
-from statemachines.phases import Phases, ResultPhase, TriggerPhase
 from statemachines.sequence import distance, following
-from statemachines.station import Rules, Station, outputs
+from statemachines.station.state import Rules, Station
+from statemachines.station.tags import outputs
 from statemachines.vocabulary import (
     Action,
     Answer,
@@ -592,7 +595,7 @@ def _leads(
 BREAKS: dict[str, tuple[Scope, Callable[[pytest.MonkeyPatch], None]]] = {
     "one read is enough to take a trigger": (
         Scope(parts=2, faults=1, calm=True),
-        lambda patch: patch.setattr(four_phase, "trigger_sign", _hasty(four_phase.trigger_sign)),
+        lambda patch: patch.setattr(triggers, "trigger_sign", _hasty(triggers.trigger_sign)),
     ),
     "a result is not queued": (
         CALM,
@@ -600,27 +603,23 @@ BREAKS: dict[str, tuple[Scope, Callable[[pytest.MonkeyPatch], None]]] = {
     ),
     "the deadline is ignored in the queue": (
         CALM,
-        lambda patch: patch.setitem(
-            part_cycle.TABLE, (Stage.QUEUED, DeadlinePassed), ((Stage.QUEUED,), part_cycle.TABLE[_IGNORED][1])
-        ),
+        lambda patch: patch.setitem(TABLE, (Stage.QUEUED, DeadlinePassed), ((Stage.QUEUED,), TABLE[_IGNORED][1])),
     ),
     "a verdict is shown although its block came late": (
         CALM,
-        lambda patch: patch.setitem(
-            part_cycle.TABLE, (Stage.PUBLISHING, BlockWritten), ((Stage.PUBLISHING,), part_cycle.TABLE[_IGNORED][1])
-        ),
+        lambda patch: patch.setitem(TABLE, (Stage.PUBLISHING, BlockWritten), ((Stage.PUBLISHING,), TABLE[_IGNORED][1])),
     ),
     "the same part is taken again": (
         ONE_FAULT,
         _leads(
-            four_phase.TRIGGERS,
+            triggers.TRIGGERS,
             (TriggerPhase.LATCHING, TriggerSign.AGAIN_DURABLE),
             (TriggerPhase.LATCHING, TriggerSign.NEW),
         ),
     ),
     "a result is withdrawn before ResultAck": (
         CALM,
-        _leads(four_phase.RESULTS, (ResultPhase.SHOWN, AckSign.LOW), (ResultPhase.SHOWN, AckSign.HIGH)),
+        _leads(results.RESULTS, (ResultPhase.SHOWN, AckSign.LOW), (ResultPhase.SHOWN, AckSign.HIGH)),
     ),
     "a restarted PLC is not noticed": (
         Scope(parts=1, faults=0, calm=False),
@@ -632,7 +631,7 @@ BREAKS: dict[str, tuple[Scope, Callable[[pytest.MonkeyPatch], None]]] = {
     ),
     "what TriggerId leaves out is not counted": (
         ONE_FAULT,
-        lambda patch: patch.setattr(four_phase, "_count_gap", _silent_gap),
+        lambda patch: patch.setattr(triggers, "_count_gap", _silent_gap),
     ),
 }
 _IGNORED = (Stage.ANSWERED, DeadlinePassed)

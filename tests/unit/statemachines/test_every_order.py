@@ -14,15 +14,16 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from statemachines import cycle as part_cycle
-from statemachines import handshake
 from statemachines.checkword import trigger_check
-from statemachines.cycle import FINAL, Cycle, Stage
+from statemachines.cycle.state import FINAL, Cycle, Stage, awaits_write
+from statemachines.cycle.table import TABLE
 from statemachines.errors import IllegalEvent
-from statemachines.handshake import Contract, Handshake, Link, Sign
+from statemachines.handshake import sequence_profile
+from statemachines.handshake.session import Sign
+from statemachines.handshake.state import Contract, Handshake, Link
 from statemachines.line import Line
 from statemachines.sequence import following, slot_of
-from statemachines.station import Rules, Station
+from statemachines.station.state import Rules, Station
 from statemachines.views import ViewPolicy, ViewRule
 from statemachines.vocabulary import (
     Action,
@@ -308,7 +309,7 @@ def _link_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
         rest = world.writing[1:]
         results = list(world.results)
         slot = slot_of(part.seq, DEPTH)
-        if not part_cycle.awaits_write(world.station.cycles.get(part), answer) and done == 0:
+        if not awaits_write(world.station.cycles.get(part), answer) and done == 0:
             yield "link: dropped", world.but(writing=rest)
         elif done == 0:
             results[slot] = Slot(answer, results[slot].seq)
@@ -507,29 +508,29 @@ def test_invariants_hold_whatever_the_views_are_worth(name: str, capsys: pytest.
 
 BREAKS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "a late result decides again": lambda patch: patch.setitem(
-        part_cycle.TABLE,
+        TABLE,
         (Stage.PUBLISHING, Inferred),
-        ((Stage.PUBLISHING, Stage.ABANDONED), part_cycle.TABLE[(Stage.INFERRING, Inferred)][1]),
+        ((Stage.PUBLISHING, Stage.ABANDONED), TABLE[(Stage.INFERRING, Inferred)][1]),
     ),
     "the deadline answers again": lambda patch: patch.setitem(
-        part_cycle.TABLE,
+        TABLE,
         (Stage.PUBLISHING, DeadlinePassed),
-        ((Stage.PUBLISHING,), part_cycle.TABLE[(Stage.INFERRING, DeadlinePassed)][1]),
+        ((Stage.PUBLISHING,), TABLE[(Stage.INFERRING, DeadlinePassed)][1]),
     ),
     "the deadline is ignored": lambda patch: patch.setitem(
-        part_cycle.TABLE,
+        TABLE,
         (Stage.INFERRING, DeadlinePassed),
-        ((Stage.INFERRING,), part_cycle.TABLE[(Stage.ANSWERED, DeadlinePassed)][1]),
+        ((Stage.INFERRING,), TABLE[(Stage.ANSWERED, DeadlinePassed)][1]),
     ),
     "a restarted PLC is not noticed": lambda patch: patch.setitem(
-        handshake.TABLE,
+        sequence_profile.TABLE,
         (Link.IN_SESSION, Sign.EPOCH_CHANGED),
-        (Link.IN_SESSION, handshake.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
+        (Link.IN_SESSION, sequence_profile.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
     ),
     "Enable 0 abandons nothing": lambda patch: patch.setitem(
-        handshake.TABLE,
+        sequence_profile.TABLE,
         (Link.IN_SESSION, Sign.DISABLED),
-        (Link.WAITING, handshake.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
+        (Link.WAITING, sequence_profile.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
     ),
 }
 
