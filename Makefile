@@ -19,14 +19,14 @@ demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status 
 	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
 
 test: $(DEV)  ## every test that takes seconds
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m tests
 
 check: $(TRAIN)  ## format, lint, types, import contracts, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m tests
 
 bench: $(DEV)  ## ratios against bare loops, side by side in one run
 	$(PY) -m tests.bench
