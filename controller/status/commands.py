@@ -32,6 +32,7 @@ LONGEST_TEXT = 500
 MOST_WAITING = 16
 """Commands that wait for the station at once."""
 
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), " ")
 Answer = tuple[bool, str]
 
 
@@ -131,6 +132,11 @@ def asking(who: str) -> str:
     return name if other in ("", name) else f"{name} for {other}"
 
 
+def one_line(text: str) -> str:
+    """A client's text without control characters: it stands in journal and log, where a line is an entry."""
+    return text.translate(_CONTROLS).strip()
+
+
 def _refusal(**texts: str) -> Answer | None:
     for name, text in texts.items():
         if not text.strip():
@@ -157,7 +163,7 @@ def _served(method: StatusMethod, work: Callable[..., Awaitable[Answer]]) -> Cal
         # A bool is an int in Python, and would be mode 1.
         if any(type(value) is not type(empty) for value, empty in zip(given, empties, strict=True)):
             return ua.StatusCode(ua.UInt32(StatusCodes.BadInvalidArgument))
-        ok, why = await work(*given)
+        ok, why = await work(*(one_line(value) if isinstance(value, str) else value for value in given))
         return [ua.Variant(ok, ua.VariantType.Boolean), ua.Variant(why, ua.VariantType.String)]
 
     return serve

@@ -9,7 +9,7 @@ import time
 from typing import Literal
 
 from controller.sim.belt import ExposureFault
-from controller.sim.plc_commands import DelaySeq, ForceOutput, RestartProgram, SetEnable, TriggerNow
+from controller.sim.plc_commands import DelaySeq, ForceOutput, LiveTally, RestartProgram, SetEnable, TriggerNow
 from hil_tests.faults.bench import Bench, RigTooSlow, dwell
 from hil_tests.faults.station import locked
 from hil_tests.shaper import Shape
@@ -146,10 +146,11 @@ def result_queue_overrun(bench: Bench) -> None:
     """Results are not acknowledged until eight wait; a PLC that triggers once more although Ready is 0 gets nothing."""
     rig, began = bench.rig, time.monotonic()
     _force(bench, "result_ack", 0)
-    for _ in range(1 + _WAITING):
-        sent_ns = time.monotonic_ns()
+    before = rig.plc.tally().figures.triggers
+    for count in range(1, 2 + _WAITING):
         bench.part()
-        rig.wait_live(lambda live: live.at_ns > sent_ns and live.hindrance in ("", "not ready"))  # noqa: B023
+        rig.wait_live(lambda live: _triggered(live, before + count) and live.hindrance in ("", "not ready"))  # noqa: B023
+    rig.wait_live(lambda live: live.hindrance == "not ready")
     bench.part(lambda part_id: TriggerNow(part_id, impatient=True))
     if time.monotonic() - began > 0.9:
         raise RigTooSlow("the first result was given up before eight more waited")
@@ -159,6 +160,10 @@ def result_queue_overrun(bench: Bench) -> None:
     last = parts[-1]
     reason = bench.journal_row(last.session_id, last.seq).reason
     assert reason == _OVERRUN, f"the journal gives reason {reason} for the part that had no room"
+
+
+def _triggered(live: LiveTally, count: int) -> bool:
+    return live.figures.triggers >= count
 
 
 _Output = Literal["session_ack", "result_ack", "trigger", "clear_rings"]

@@ -17,10 +17,11 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
 from controller.status.address_space import node_id
-from controller.status.alarms.instances import ALARM_TYPE, alarm_node
-from controller.status.alarms.machine import Act, ActRefused, AlarmState, Shelving, step
+from controller.status.alarms.instances import ALARM_TYPE, CONDITION_CLASS, CONDITION_CLASS_NAME, alarm_node
+from controller.status.alarms.machine import Act, ActRefused, AlarmState, Shelving, Stage, step
 from controller.status.alarms.table import ALARMS, Alarm
 from controller.status.alarms.watch import Watch
+from controller.status.commands import one_line
 from controller.status.messages import Noted, StationSnapshot
 from controller.status.security.caller import caller_name
 from controller.status.security.server import GuardedServer
@@ -93,6 +94,8 @@ class Conditions:
         for condition in self._all():
             if condition.state.until and now >= condition.state.until:
                 await self._take(condition, Act.EXPIRE, "shelving expired")
+            elif condition.state.until:
+                await self._show_rest(condition, condition.state.until - now)
         for alarm, act, why in self._watch.look(snapshot, now):
             condition = self._by_id[alarm_node(alarm)]
             if why:
@@ -115,9 +118,14 @@ class Conditions:
         if condition.state == before and act in (Act.RAISE, Act.CLEAR):
             return StatusCodes.Good
         self._note(Noted("alarm", condition.who, {"alarm": condition.alarm.id, "act": act.value, "why": why}))
+        if condition.state.stage is Stage.ACTIVE and before.stage is not Stage.ACTIVE:
+            # Raised anew: who acknowledges an event of the time before has not seen this.
+            condition.event_ids.clear()
         if before.enabled or condition.state.enabled:
             self._fill(condition)
             await self._show(condition)
+            if condition.state.shelving is not before.shelving:
+                await self._show_rest(condition, max(0.0, condition.state.until - time.monotonic()))
             await self._server.iserver.subscription_service.trigger_event(condition.event)
         return StatusCodes.Good
 
@@ -205,7 +213,7 @@ class Conditions:
         text = comment.Text if isinstance(comment, ua.LocalizedText) else comment
         if not isinstance(text, (str, type(None))) or len(text or "") > LONGEST_COMMENT:
             return None, "", StatusCodes.BadInvalidArgument
-        return condition, text or "", StatusCodes.Good
+        return condition, one_line(text or ""), StatusCodes.Good
 
     # --- nodes ----------------------------------------------------------------------------------------------------
 
@@ -242,8 +250,7 @@ class Conditions:
         event.NodeId, event.BranchId = condition.id, ua.NodeId()
         event.SourceNode, event.SourceName = ua.NodeId.from_string(node_id("Station")), "Station"
         event.ConditionName, event.Retain = alarm.id, state.retain
-        event.ConditionClassId = ua.NodeId(ua.Int32(ObjectIds.ProcessConditionClassType))
-        event.ConditionClassName = ua.LocalizedText("ProcessConditionClass")
+        event.ConditionClassId, event.ConditionClassName = CONDITION_CLASS, ua.LocalizedText(CONDITION_CLASS_NAME)
         event.Time = event.ReceiveTime = now
         event.Severity = event.LastSeverity = ua.UInt16(alarm.priority.value)
         event.Quality = ua.StatusCode()
@@ -269,6 +276,14 @@ class Conditions:
             kind = event.data_types[path]
             variant = ua.Variant(value, kind) if isinstance(kind, ua.VariantType) else ua.Variant(value)
             await self._server.write_attribute_value(node, ua.DataValue(variant, SourceTimestamp=event.Time))
+            if path in _TIMED:
+                moment = ua.DataValue(ua.Variant(event.Time, ua.VariantType.DateTime))
+                await self._server.write_attribute_value(condition.child(f"{path}.SourceTimestamp"), moment)
+
+    async def _show_rest(self, condition: Condition, seconds: float) -> None:
+        """How much longer it is shelved."""
+        rest = ua.DataValue(ua.Variant(seconds * 1000, ua.VariantType.Double))
+        await self._server.write_attribute_value(condition.child("ShelvingState.UnshelveTime"), rest)
 
 
 def _flags(state: AlarmState) -> tuple[tuple[str, bool, str, str], ...]:
@@ -284,8 +299,11 @@ def _flags(state: AlarmState) -> tuple[tuple[str, bool, str, str], ...]:
 _SHOWN = (
     "EventId",
     "Time",
+    "ReceiveTime",
     "Message",
     "Severity",
+    "LastSeverity",
+    "Quality",
     "Retain",
     "ConditionName",
     "Comment",
@@ -297,6 +315,10 @@ _SHOWN = (
     "ShelvingState/CurrentState",
     "ShelvingState/CurrentState/Id",
 )
+
+
+_TIMED = frozenset(("Comment", "LastSeverity", "Quality"))
+"""Those that have a SourceTimestamp of their own."""
 
 
 def _code(number: int) -> ua.StatusCode:

@@ -13,6 +13,10 @@ from controller.status.alarms.copying import copy_instance
 from controller.status.alarms.table import ALARMS, Alarm
 
 ALARM_TYPE = ua.NodeId(ua.Int32(ObjectIds.OffNormalAlarmType))
+CONDITION_CLASS, CONDITION_CLASS_NAME = (
+    ua.NodeId(ua.Int32(ObjectIds.ProcessConditionClassType)),
+    "ProcessConditionClass",
+)
 _FOLDER = "Alarms"
 
 
@@ -31,8 +35,19 @@ async def build_alarms(server: Server) -> None:
     for alarm in others:
         copy_instance(server.iserver.aspace, folder.nodeid, alarm_node(first), alarm_node(alarm))
     for alarm in ALARMS:
-        longest = ua.Variant(float(alarm.shelf_min * 60_000), ua.VariantType.Double)
-        await server.write_attribute_value(alarm_node(alarm, ".MaxTimeShelved"), ua.DataValue(longest))
+        for name, value, kind in (
+            ("EventType", ALARM_TYPE, ua.VariantType.NodeId),
+            ("BranchId", ua.NodeId(), ua.VariantType.NodeId),
+            ("ConditionClassId", CONDITION_CLASS, ua.VariantType.NodeId),
+            ("ConditionClassName", ua.LocalizedText(CONDITION_CLASS_NAME), ua.VariantType.LocalizedText),
+            # What is watched is no node, and there is none for its normal state.
+            ("InputNode", ua.NodeId(), ua.VariantType.NodeId),
+            ("NormalState", ua.NodeId(), ua.VariantType.NodeId),
+            ("MaxTimeShelved", float(alarm.shelf_min * 60_000), ua.VariantType.Double),
+            ("ShelvingState.UnshelveTime", 0.0, ua.VariantType.Double),
+        ):
+            held = ua.DataValue(ua.Variant(value, kind))
+            await server.write_attribute_value(alarm_node(alarm, f".{name}"), held)
 
 
 async def _add(server: Server, folder: Node, alarm: Alarm) -> None:
