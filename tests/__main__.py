@@ -70,7 +70,7 @@ def main(runs: dict[str, list[str]] = RUNS) -> int:
         for number, (how, arguments) in enumerate(runs.items()):
             print(f"{how}:", flush=True)
             report = Path(folder) / f"{number}.xml"
-            command = [sys.executable, "-m", "pytest", "-m", "not slow", f"--junitxml={report}", *arguments]
+            command = [sys.executable, "-m", "pytest", "-rs", "-m", "not slow", f"--junitxml={report}", *arguments]
             ended = subprocess.run(command, check=False).returncode
             total, status = total + counted(report), status or ended
     for name in total.broken:
