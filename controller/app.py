@@ -136,6 +136,7 @@ class StationProcess:
         runtime = self._runtime
         gc.collect()
         gc.freeze()
+        gc.enable()
         raise_thread(self._config.station.process_priority)
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -123,6 +123,9 @@ class Runtime:
         self.answers: asyncio.Queue[Publish] = asyncio.Queue()
         self.changed = asyncio.Event()
         self.ending = asyncio.Event()
+        self.judged = asyncio.Event()
+        """No frame is with the models."""
+        self.judged.set()
         self.exit_code = 0
         self._devices = devices
         self._on_outcome = on_outcome
@@ -130,6 +133,7 @@ class Runtime:
         self._work: dict[PartKey, PartWork] = {}
         self._recipes: dict[str, LoadedRecipe] = {}
         self._captures = Captures(devices.cameras, self.now, self.post, self._took)
+        self._judging = 0
         self._inbox: deque[Event] = deque()
         self._busy = False
         self._tasks: asyncio.TaskGroup | None = None
@@ -278,9 +282,15 @@ class Runtime:
 
         if not self._devices.lane.submit(inspector, frame, done):
             self.post(Failed(part, view, self.now(), Reason.OVERRUN, "the inference queue is full"))
+            return
+        self._judging += 1
+        self.judged.clear()
 
     def _judged(self, part: PartKey, view: str, result: Assessment | Exception, duration_ns: int) -> None:
         at, work = self.now(), self._work.get(part)
+        self._judging -= 1
+        if not self._judging:
+            self.judged.set()
         if work is not None:
             work.inference_ns = max(work.inference_ns, duration_ns)
         if isinstance(result, Exception):

@@ -8,119 +8,33 @@ take `window_ns`, is that part's. Parts that follow each other closer than two w
     frame                        ^ exposed: this part's
 
 Times are monotonic ns. A frame's time is the camera's own (device clock or chunk, mapped), or, where the camera has
-none, that of its arrival less exposure; a camera without a clock whose counter runs backwards is not believed.
+none, that of its arrival less exposure. Such a frame may be an earlier part's that was held up on its way. It is
+believed while the camera's frame numbers account for every part that went without a frame; where they do not, the
+camera must begin anew, since frames and parts are out of step from then on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
+from statemachines.frame_join_words import (
+    Expected,
+    Exposed,
+    FrameJoin,
+    FrameSeen,
+    Joined,
+    JoinEvent,
+    Notice,
+    OutOfStep,
+    PartExpected,
+    PartGivenUp,
+    Reply,
+    Surplus,
+    Unjoined,
+)
 from statemachines.vocabulary import Ns, PartKey
-
-
-@dataclass(frozen=True, slots=True)
-class JoinRules:
-    """How a camera's frames lie to the PLC's triggers.
-
-    offset_ns: from a part's trigger to its exposure, negative where the camera is first. window_ns: how far a frame may
-    be from there; less than half of the shortest time between two parts. has_clock: frames carry the camera's own time.
-    kept: frames that wait for their part, and parts remembered as served.
-    """
-
-    offset_ns: int = 0
-    window_ns: int = 10_000_000
-    has_clock: bool = True
-    kept: int = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Exposed:
-    """A frame as the camera tells of it. token: the driver's name for it."""
-
-    token: int
-    counter: int
-    at: Ns
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """A part that waits for its frame, or did. around: when its exposure should be."""
-
-    part: PartKey
-    around: Ns
-    given_up: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FrameJoin:
-    """What waits for what. served: where parts that wait no more were expected: what fits them is nobody else's."""
-
-    rules: JoinRules = JoinRules()
-    expected: tuple[Expected, ...] = ()
-    frames: tuple[Exposed, ...] = ()
-    served: tuple[Expected, ...] = ()
-    last_counter: int | None = None
-
-
-# --- what happens ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PartExpected:
-    """The PLC announced a part."""
-
-    part: PartKey
-    triggered_at: Ns
-
-
-@dataclass(frozen=True, slots=True)
-class FrameSeen:
-    """The camera delivered a frame."""
-
-    frame: Exposed
-
-
-@dataclass(frozen=True, slots=True)
-class PartGivenUp:
-    """Nobody waits for this part's frame any more."""
-
-    part: PartKey
-
-
-JoinEvent = PartExpected | FrameSeen | PartGivenUp
-
-
-# --- what follows ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """This frame is this part's."""
-
-    part: PartKey
-    frame: Exposed
-
-
-@dataclass(frozen=True, slots=True)
-class Surplus:
-    """A frame that is nobody's."""
-
-    frame: Exposed
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unjoined:
-    """A part that gets no frame."""
-
-    part: PartKey
-    why: str
-
-
-Notice = Joined | Surplus | Unjoined
-Reply = tuple[FrameJoin, tuple[Notice, ...]]
 
 
 class Sign(Enum):
@@ -131,6 +45,7 @@ class Sign(Enum):
     CROWDED = "a part closer to another than two windows"
     FITS_SEVERAL = "fits several frames"
     FITS_ONE = "fits one"
+    OWED = "fits one, without a clock, and may be an earlier part's"
     FITS_SERVED = "fits a part that has its frame, or waits no more"
     FITS_NONE = "fits none yet"
 
@@ -149,15 +64,28 @@ def classify(join: FrameJoin, event: PartExpected | FrameSeen) -> Sign:
         if _near((*join.expected, *join.served), around, 2 * join.rules.window_ns):
             return Sign.CROWDED
         frames = _frames_near(join, around)
-        return Sign.FITS_SEVERAL if len(frames) > 1 else Sign.FITS_ONE if frames else Sign.FITS_NONE
+        if not frames:
+            return Sign.FITS_NONE
+        if not _accounted(join, around, frames[0]):
+            return Sign.OWED
+        return Sign.FITS_SEVERAL if len(frames) > 1 else Sign.FITS_ONE
     frame, last, window = event.frame, join.last_counter, join.rules.window_ns
     if last is not None and frame.counter == last:
         return Sign.AGAIN
-    if last is not None and frame.counter < last and not join.rules.has_clock:
+    if last is not None and frame.counter < last and not frame.clocked:
         return Sign.BACKWARDS
-    if _near(join.expected, frame.at, window):
-        return Sign.FITS_ONE
+    if near := _near(join.expected, frame.at, window):
+        return Sign.FITS_ONE if _accounted(join, near[0].around, frame) else Sign.OWED
     return Sign.FITS_SERVED if _near(join.served, frame.at, window) else Sign.FITS_NONE
+
+
+def _accounted(join: FrameJoin, around: int, frame: Exposed) -> bool:
+    """Whether each part between the last that got a frame and the one here has a frame number of its own."""
+    if frame.clocked:
+        return True
+    since, counter = join.last or (0, frame.counter - 1)
+    waiting = sum(since < part.around < around for part in join.expected)
+    return frame.counter - counter > join.missed + waiting
 
 
 def _around(join: FrameJoin, event: PartExpected) -> Ns:
@@ -177,8 +105,24 @@ def _frames_near(join: FrameJoin, around: int) -> list[Exposed]:
 def _give_up(join: FrameJoin, part: PartKey) -> FrameJoin:
     """Its place is remembered: its frame may still come, and must not fit a neighbour then."""
     gone = tuple(replace(e, given_up=True) for e in join.expected if e.part == part)
-    kept = tuple(e for e in join.expected if e.part != part)
-    return replace(join, expected=kept, served=(*join.served, *gone)[-join.rules.kept :])
+    return _without_frame(join, gone)
+
+
+def _without_frame(join: FrameJoin, parts: tuple[Expected, ...]) -> FrameJoin:
+    """These parts wait no more, and got none. One before the last part that got a frame has its number behind it."""
+    names = {part.part for part in parts}
+    return replace(
+        join,
+        expected=tuple(e for e in join.expected if e.part not in names),
+        served=(*join.served, *parts)[-join.rules.kept :],
+        missed=join.missed + sum(join.last is None or part.around > join.last[0] for part in parts),
+    )
+
+
+def restarted(join: FrameJoin) -> FrameJoin:
+    """The camera began anew: frames from before are nobody's, and what waited for one is not owed any."""
+    fresh = _without_frame(join, join.expected)
+    return replace(fresh, frames=(), last_counter=None, last=None, missed=0)
 
 
 # --- effects --------------------------------------------------------------------------------------------------
@@ -190,6 +134,8 @@ def _serve(join: FrameJoin, part: Expected, frame: Exposed, *more: Notice) -> Re
         expected=tuple(e for e in join.expected if e.part != part.part),
         frames=tuple(f for f in join.frames if f.token != frame.token),
         served=(*join.served, part)[-join.rules.kept :],
+        last=(part.around, frame.counter),
+        missed=0,
     )
     return fresh, (Joined(part.part, frame), *more)
 
@@ -221,12 +167,7 @@ def _ms(join: FrameJoin) -> str:
 
 
 def _refuse(join: FrameJoin, parts: tuple[Expected, ...], why: str) -> Reply:
-    fresh = replace(
-        join,
-        expected=tuple(e for e in join.expected if e not in parts),
-        served=(*join.served, *parts)[-join.rules.kept :],
-    )
-    return fresh, tuple(Unjoined(part.part, why) for part in parts)
+    return _without_frame(join, parts), tuple(Unjoined(part.part, why) for part in parts)
 
 
 def _join_frame(join: FrameJoin, event: JoinEvent) -> Reply:
@@ -242,6 +183,21 @@ def _distrust(join: FrameJoin, event: JoinEvent) -> Reply:
     parts = tuple(_near(join.expected, event.frame.at, join.rules.window_ns))
     fresh, notices = _refuse(join, parts, why)
     return fresh, (*notices, Surplus(event.frame, why))
+
+
+def _doubt(join: FrameJoin, event: JoinEvent) -> Reply:
+    """A part before this one went without a frame, and no number is missing: this frame may be that part's."""
+    if isinstance(event, FrameSeen):
+        part, *_ = _near(join.expected, event.frame.at, join.rules.window_ns)
+        join, frames = _counted(join, event.frame), [event.frame]
+    else:
+        assert isinstance(event, PartExpected)
+        part = Expected(event.part, _around(join, event))
+        frames = _frames_near(join, part.around)
+    why = "a part before went without a frame, and this one may be its, come late: the camera has no clock"
+    fresh, refused = _refuse(join, (part,), why)
+    fresh = replace(fresh, frames=tuple(frame for frame in fresh.frames if frame not in frames))
+    return fresh, (*refused, *(Surplus(frame, why) for frame in frames), OutOfStep(why))
 
 
 def _drop(why: str) -> Effect:
@@ -278,10 +234,12 @@ TABLE: dict[tuple[type[JoinEvent], Sign], Effect] = {
     (PartExpected, Sign.FITS_NONE): _wait_for_frame,
     (PartExpected, Sign.FITS_ONE): _join_part,
     (PartExpected, Sign.FITS_SEVERAL): _join_part,
+    (PartExpected, Sign.OWED): _doubt,
     (PartExpected, Sign.CROWDED): _refuse_crowd,
     (FrameSeen, Sign.AGAIN): _drop("delivered twice"),
     (FrameSeen, Sign.BACKWARDS): _distrust,
     (FrameSeen, Sign.FITS_ONE): _join_frame,
+    (FrameSeen, Sign.OWED): _doubt,
     (FrameSeen, Sign.FITS_SERVED): _drop_served,
     (FrameSeen, Sign.FITS_NONE): _wait_for_part,
 }

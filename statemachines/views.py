@@ -10,6 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+LEAD_NS = 5_000_000
+"""A frame that comes so shortly before the deadline is not judged in time: it is waited for no longer, so that the part
+can say that it was the camera."""
+
 
 class ViewPolicy(Enum):
     """What it means for the part when a view gives no usable result."""
@@ -29,7 +33,7 @@ class ViewRule:
     stands_in_for: of a redundant view, the one that it replaces. joined: the line triggers the camera, see
     `frame_join`. delay_ns: from the part's trigger to its exposure. encoder_offset: the same way in counts of the
     encoder; the belt's speed then makes the delay of each part. slack_ns: how far a joined frame's exposure may be from
-    its expected time. frame_ns: how long after that its frame must be here; None: until the part's deadline.
+    its expected time. frame_ns: how long after that its frame must be here; None: until shortly before the deadline.
     """
 
     name: str
@@ -50,7 +54,8 @@ class ViewRule:
 
     def frame_by(self, triggered_at: int, deadline: int) -> int:
         """When the frame must be in memory."""
-        return deadline if self.frame_ns is None else min(deadline, triggered_at + self.delay_ns + self.frame_ns)
+        latest = deadline - min(LEAD_NS, (deadline - triggered_at) // 10)
+        return latest if self.frame_ns is None else min(latest, triggered_at + self.delay_ns + self.frame_ns)
 
     def commanded(self) -> ViewRule:
         """The same view where its pictures come on command, from kept images."""

@@ -43,7 +43,6 @@ class PlcProgram(PlcLine, ABC):
         clear = self._follow_session(image, now_ms)
         passages, moves = self.serve_gate(encoder, seen.ejected, now_ms)
         latched, late = self._read_answers(image, now_ms)
-        self.hindrance = self._hindrance(image, alive)
         triggers: list[TriggerBlock] = []
         untriggered: list[tuple[PartId, str]] = []
         for part_id in seen.parts:
@@ -55,6 +54,7 @@ class PlcProgram(PlcLine, ABC):
                 seq = self._number(part_id, image, encoder, jump)
                 triggers.append(self._trigger(seq, part_id, now_ms, encoder))
                 jump = 0
+        self.hindrance = self._hindrance(image, alive)
         self.supervise_line_stop(image, now_ms)
         self.report_gate()
         trigger, result_ack = self._handshake_bits()

@@ -128,6 +128,14 @@ static bool valid(Camera *c, uint64_t address, const void *bytes, size_t size)
     }
 }
 
+/* Whole registers only: half a number would get past valid(). */
+static bool whole(uint64_t address, size_t size)
+{
+    if (address < R_EXPOSURE) return size == 4 && address % 4 == 0;
+    if (address < R_USER_ID) return size == 8 && address % 8 == 0;
+    return address == R_USER_ID && size <= R_VENDOR - R_USER_ID;
+}
+
 static bool locked_while_running(uint64_t address)
 {
     return address == R_WIDTH || address == R_HEIGHT || address == R_FORMAT || address == R_CHUNK_MODE;
@@ -158,6 +166,7 @@ int32_t camera_write(Camera *c, uint64_t address, const void *bytes, size_t size
     if (address == R_PAYLOAD || address == R_SENSOR_WIDTH || address == R_SENSOR_HEIGHT || address == R_FRAME_COUNT ||
         address == R_LATCHED || address >= R_VENDOR)
         return GC_ERR_ACCESS_DENIED;
+    if (!whole(address, size) || (address == R_LATCH && c->clockless)) return GC_ERR_INVALID_ADDRESS;
     if (locked_while_running(address) && c->running) return GC_ERR_ACCESS_DENIED;
     pthread_mutex_lock(&c->lock);
     if (!valid(c, address, bytes, size)) {
@@ -182,11 +191,26 @@ int32_t camera_write(Camera *c, uint64_t address, const void *bytes, size_t size
     case R_RESET: camera_reset(c); break;
     default: memcpy(c->registers + address - R_START, bytes, size);
     }
+    c->registers[R_VENDOR - R_START - 1] = 0; /* the end of the user's name */
     pthread_mutex_unlock(&c->lock);
     return GC_ERR_SUCCESS;
 }
 
 /* --- what it sees --------------------------------------------------------------------------------------------- */
+
+static size_t belt_stride(const int64_t *belt)
+{
+    return PAGE + ((size_t)belt[BELT_WIDTH] * (size_t)belt[BELT_HEIGHT] + PAGE - 1) / PAGE * PAGE;
+}
+
+/* Its slots, the one that is set by hand and the empty belt lie in this memory. */
+static bool belt_is_whole(const int64_t *belt, size_t size)
+{
+    if (*belt != BELT_MAGIC) return false;
+    for (int fact = BELT_WIDTH; fact <= BELT_SLOTS; fact++)
+        if (belt[fact] < 1 || belt[fact] > 1 << 16) return false;
+    return size >= PAGE + belt_stride(belt) * ((size_t)belt[BELT_SLOTS] + 2);
+}
 
 static void attach_belt(Camera *c)
 {
@@ -198,7 +222,7 @@ static void attach_belt(Camera *c)
     if (file < 0) return;
     if (fstat(file, &status) == 0 && status.st_size > PAGE) {
         void *memory = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, file, 0);
-        if (memory != MAP_FAILED && *(const int64_t *)memory == BELT_MAGIC) {
+        if (memory != MAP_FAILED && belt_is_whole(memory, (size_t)status.st_size)) {
             c->belt_memory = memory;
             c->belt_size = (size_t)status.st_size;
         } else if (memory != MAP_FAILED) {
@@ -264,7 +288,7 @@ static void expose(Camera *c, Buffer *b, uint64_t at, bool black)
     if (c->belt[0] && !c->belt_memory) attach_belt(c);
     const int64_t *belt = (const int64_t *)c->belt_memory;
     size_t belt_width = belt ? (size_t)belt[BELT_WIDTH] : 0, belt_height = belt ? (size_t)belt[BELT_HEIGHT] : 0;
-    size_t stride = PAGE + (belt_width * belt_height + PAGE - 1) / PAGE * PAGE;
+    size_t stride = belt ? belt_stride(belt) : 0;
     uint8_t *line = malloc(width);
     if (!line) return;
     for (int attempt = 0; attempt < 3; attempt++) {
@@ -292,7 +316,9 @@ static void expose(Camera *c, Buffer *b, uint64_t at, bool black)
         if (!slot || *(const volatile int64_t *)slot == lock) break;
     }
     free(line);
-    b->filled = row * height;
+    b->larger = row * height > b->size;
+    b->filled = b->larger ? b->size / row * row : row * height;
+    b->incomplete |= b->larger;
 }
 
 /* --- one exposure --------------------------------------------------------------------------------------------- */
@@ -307,6 +333,7 @@ static Buffer *take_buffer(Stream *s)
         b = s->input[0];
         memmove(s->input, s->input + 1, sizeof(Buffer *) * (size_t)--s->inputs);
         b->queued = false;
+        b->acquiring = true;
     } else {
         s->underrun++;
     }
@@ -317,6 +344,7 @@ static Buffer *take_buffer(Stream *s)
 static void hand_over(Stream *s, Buffer *b)
 {
     pthread_mutex_lock(&s->lock);
+    b->acquiring = false;
     b->delivered = true;
     s->output[s->outputs++] = b;
     s->fired++;
@@ -344,7 +372,7 @@ static void fill(Camera *c, Buffer *b, uint64_t start, Faults *f)
     b->incomplete = counted(&f->incomplete);
     expose(c, b, start, counted(&f->black));
     if (counted(&f->stuck) && c->last && c->last_size == b->filled) memcpy(b->memory, c->last, b->filled);
-    uint8_t *kept = b->filled == c->last_size ? c->last : realloc(c->last, b->filled);
+    uint8_t *kept = b->filled == c->last_size ? c->last : realloc(c->last, b->filled + 1);
     if (kept) memcpy(c->last = kept, b->memory, c->last_size = b->filled);
     if (b->incomplete) b->filled /= 2;
     else add_chunks(c, b, real(c, R_EXPOSURE));
@@ -372,7 +400,8 @@ static void one_frame(Camera *c, uint64_t asked_at, Buffer **held)
         bool owned = copy->owned;
         *copy = *b;
         copy->memory = memory, copy->size = size, copy->user = user, copy->owned = owned;
-        memcpy(copy->memory, b->memory, b->filled <= size ? b->filled : size);
+        if (copy->filled > size) copy->filled = size, copy->incomplete = true;
+        memcpy(copy->memory, b->memory, copy->filled);
     }
     pthread_mutex_unlock(&c->lock);
     sleep_until(end + (uint64_t)late_ms * 1000000u);
@@ -414,6 +443,7 @@ static void *acquire(void *argument)
         }
     }
     pthread_mutex_unlock(&c->lock);
+    if (held) held->acquiring = false;
     return NULL;
 }
 
@@ -532,12 +562,13 @@ static bool told_unplugged(const char *serial)
     return config && snprintf(path, sizeof path, "%s.%s.unplugged", config, serial) < (int)sizeof path && access(path, F_OK) == 0;
 }
 
-static void make(Camera *c, const char *serial, uint32_t width, uint32_t height, const char *belt)
+static void make(Camera *c, const char *serial, uint32_t width, uint32_t height, const char *belt, bool clockless)
 {
     pthread_condattr_t monotonic;
     memset(c, 0, sizeof *c);
     snprintf(c->serial, sizeof c->serial, "%s", serial);
     snprintf(c->belt, sizeof c->belt, "%s", belt);
+    c->clockless = clockless;
     c->sensor_width = width;
     c->sensor_height = height;
     c->plugged = !told_unplugged(serial);
@@ -552,23 +583,24 @@ static void make(Camera *c, const char *serial, uint32_t width, uint32_t height,
     camera_reset(c);
 }
 
-/* A line of the file: serial width height [belt]. Without a file there are two cameras with test patterns. */
+/* A line of the file: serial width height [belt or - [noclock]]. Without a file there are two cameras with test patterns. */
 int camera_list(Camera *cameras)
 {
-    char line[256], serial[32], belt[64];
+    char line[256], serial[32], belt[64], clock[16];
     unsigned width, height;
     int count = 0;
     const char *config = getenv("LINEGATE_GENTL_CONFIG");
     FILE *file = config ? fopen(config, "r") : NULL;
     if (!file) {
-        make(&cameras[0], "SIM0001", 640, 480, "");
-        make(&cameras[1], "SIM0002", 640, 480, "");
+        make(&cameras[0], "SIM0001", 640, 480, "", false);
+        make(&cameras[1], "SIM0002", 640, 480, "", false);
         return 2;
     }
     while (count < MAX_CAMERAS && fgets(line, sizeof line, file)) {
-        belt[0] = 0;
-        if (sscanf(line, "%31s %u %u %63s", serial, &width, &height, belt) >= 3 && serial[0] != '#')
-            make(&cameras[count++], serial, width, height, belt);
+        belt[0] = clock[0] = 0;
+        if (sscanf(line, "%31s %u %u %63s %15s", serial, &width, &height, belt, clock) < 3 || serial[0] == '#') continue;
+        if (!strcmp(belt, "-")) belt[0] = 0;
+        make(&cameras[count++], serial, width, height, belt, !strcmp(clock, "noclock"));
     }
     fclose(file);
     return count;

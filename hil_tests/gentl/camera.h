@@ -28,7 +28,7 @@ typedef struct {
     uint8_t *memory;
     size_t size, filled;
     void *user;
-    bool owned, queued, delivered, incomplete, chunks;
+    bool owned, queued, acquiring, delivered, incomplete, larger, chunks;
     uint32_t width, height, format;
     uint64_t frame_id, timestamp;
 } Buffer;
@@ -42,7 +42,8 @@ typedef struct {
     Buffer *buffers[MAX_BUFFERS], *input[MAX_BUFFERS], *output[MAX_BUFFERS];
     int announced, inputs, outputs;
     uint64_t delivered, underrun, started, fired;
-    bool open, grabbing, event, killed;
+    bool open, event, killed;
+    _Atomic bool grabbing;
 } Stream;
 
 /* Faults that the next exposures show; each counts down. */
@@ -51,16 +52,19 @@ typedef struct { int drop, skip, late, late_ms, twice, incomplete, small, black,
 struct Camera {
     char serial[32], belt[64];
     uint32_t sensor_width, sensor_height;
-    bool plugged, open, running;
-    uint32_t serial_of_opening; /* an open handle of before an unplugging is worth nothing afterwards */
+    bool clockless; /* no timestamp of a frame, no latch */
+    _Atomic bool plugged, open, running;
+    _Atomic uint32_t serial_of_opening; /* an open handle of before an unplugging is worth nothing afterwards */
     uint8_t registers[R_END - R_START];
     pthread_mutex_t lock;
     pthread_cond_t triggered;
     int edges;
-    uint64_t edge_at, frame_id, zero_ns, hang_until;
+    uint64_t edge_at, frame_id, zero_ns;
+    _Atomic uint64_t hang_until;
     Faults faults;
     pthread_t thread, ears;
-    bool thread_alive, ears_alive;
+    bool thread_alive;
+    _Atomic bool ears_alive;
     int socket;
     const uint8_t *belt_memory;
     size_t belt_size;

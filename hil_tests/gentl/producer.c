@@ -58,6 +58,9 @@ static Handle *check(void *handle, Kind kind)
     if (!name) return fail(initialised ? GC_ERR_INVALID_HANDLE : GC_ERR_NOT_INITIALIZED, "invalid handle"); \
     maybe_hang(name->camera)
 
+#define WANT(pointer) \
+    if (!(pointer)) return fail(GC_ERR_INVALID_PARAMETER, "no place for the answer, or no name")
+
 /* --- answering in the standard's way: type, then size, then value ---------------------------------------------- */
 
 static GC_ERROR give(int32_t *type, void *buffer, size_t *size, int32_t kind, const void *value, size_t length)
@@ -266,6 +269,7 @@ GENTL GCGetPortURLInfo(void *handle, uint32_t index, int32_t cmd, int32_t *t, vo
 
 GENTL TLOpen(void **handle)
 {
+    WANT(handle);
     if (!initialised) return fail(GC_ERR_NOT_INITIALIZED, "not initialised");
     *handle = &system_handle;
     return GC_ERR_SUCCESS;
@@ -273,7 +277,7 @@ GENTL TLOpen(void **handle)
 
 GENTL TLClose(void *handle) { NEED(h, handle, K_SYSTEM); return GC_ERR_SUCCESS; }
 GENTL TLGetInfo(void *handle, int32_t cmd, int32_t *t, void *b, size_t *s) { NEED(h, handle, K_SYSTEM); return system_info(cmd, t, b, s); }
-GENTL TLGetNumInterfaces(void *handle, uint32_t *count) { NEED(h, handle, K_SYSTEM); *count = 1; return GC_ERR_SUCCESS; }
+GENTL TLGetNumInterfaces(void *handle, uint32_t *count) { NEED(h, handle, K_SYSTEM); WANT(count); *count = 1; return GC_ERR_SUCCESS; }
 
 GENTL TLGetInterfaceID(void *handle, uint32_t index, char *id, size_t *size)
 {
@@ -293,12 +297,14 @@ static GC_ERROR interface_info(int32_t cmd, int32_t *t, void *b, size_t *s)
 GENTL TLGetInterfaceInfo(void *handle, const char *id, int32_t cmd, int32_t *t, void *b, size_t *s)
 {
     NEED(h, handle, K_SYSTEM);
+    WANT(id);
     return strcmp(id, INTERFACE_ID) ? fail(GC_ERR_INVALID_ID, id) : interface_info(cmd, t, b, s);
 }
 
 GENTL TLOpenInterface(void *handle, const char *id, void **interface)
 {
     NEED(h, handle, K_SYSTEM);
+    WANT(id && interface);
     if (strcmp(id, INTERFACE_ID)) return fail(GC_ERR_INVALID_ID, id);
     *interface = &interface_handle;
     return GC_ERR_SUCCESS;
@@ -314,7 +320,7 @@ GENTL TLUpdateInterfaceList(void *handle, bool8_t *changed, uint64_t timeout)
 
 GENTL IFClose(void *handle) { NEED(h, handle, K_INTERFACE); return GC_ERR_SUCCESS; }
 GENTL IFGetInfo(void *handle, int32_t cmd, int32_t *t, void *b, size_t *s) { NEED(h, handle, K_INTERFACE); return interface_info(cmd, t, b, s); }
-GENTL IFGetParentTL(void *handle, void **system) { NEED(h, handle, K_INTERFACE); *system = &system_handle; return GC_ERR_SUCCESS; }
+GENTL IFGetParentTL(void *handle, void **system) { NEED(h, handle, K_INTERFACE); WANT(system); *system = &system_handle; return GC_ERR_SUCCESS; }
 
 GENTL IFUpdateDeviceList(void *handle, bool8_t *changed, uint64_t timeout)
 {
@@ -346,6 +352,7 @@ static Camera *by_id(const char *id)
 GENTL IFGetNumDevices(void *handle, uint32_t *count)
 {
     NEED(h, handle, K_INTERFACE);
+    WANT(count);
     *count = 0;
     for (int i = 0; i < camera_count; i++) *count += listed[i];
     return GC_ERR_SUCCESS;
@@ -388,6 +395,7 @@ GENTL IFGetDeviceInfo(void *handle, const char *id, int32_t cmd, int32_t *t, voi
 GENTL IFOpenDevice(void *handle, const char *id, int32_t flags, void **device)
 {
     NEED(h, handle, K_INTERFACE);
+    WANT(device);
     (void)flags;
     Camera *c = by_id(id);
     if (!c) return fail(GC_ERR_INVALID_ID, "no such device");
@@ -414,9 +422,9 @@ GENTL DevClose(void *handle)
 }
 
 GENTL DevGetInfo(void *handle, int32_t cmd, int32_t *t, void *b, size_t *s) { NEED(h, handle, K_DEVICE); return device_info(h->camera, cmd, t, b, s); }
-GENTL DevGetParentIF(void *handle, void **interface) { NEED(h, handle, K_DEVICE); *interface = &interface_handle; return GC_ERR_SUCCESS; }
-GENTL DevGetPort(void *handle, void **remote) { NEED(h, handle, K_DEVICE); *remote = &remotes[h->camera - cameras]; return GC_ERR_SUCCESS; }
-GENTL DevGetNumDataStreams(void *handle, uint32_t *count) { NEED(h, handle, K_DEVICE); *count = 1; return GC_ERR_SUCCESS; }
+GENTL DevGetParentIF(void *handle, void **interface) { NEED(h, handle, K_DEVICE); WANT(interface); *interface = &interface_handle; return GC_ERR_SUCCESS; }
+GENTL DevGetPort(void *handle, void **remote) { NEED(h, handle, K_DEVICE); WANT(remote); *remote = &remotes[h->camera - cameras]; return GC_ERR_SUCCESS; }
+GENTL DevGetNumDataStreams(void *handle, uint32_t *count) { NEED(h, handle, K_DEVICE); WANT(count); *count = 1; return GC_ERR_SUCCESS; }
 
 GENTL DevGetDataStreamID(void *handle, uint32_t index, char *id, size_t *size)
 {
@@ -427,6 +435,7 @@ GENTL DevGetDataStreamID(void *handle, uint32_t index, char *id, size_t *size)
 GENTL DevOpenDataStream(void *handle, const char *id, void **stream)
 {
     NEED(h, handle, K_DEVICE);
+    WANT(id && stream);
     Camera *c = h->camera;
     if (strcmp(id, STREAM_ID)) return fail(GC_ERR_INVALID_ID, id);
     if (c->stream.open) return fail(GC_ERR_RESOURCE_IN_USE, "the stream is open already");
@@ -490,13 +499,18 @@ static GC_ERROR announce(Stream *s, void *memory, size_t size, void *user, bool 
 GENTL DSAnnounceBuffer(void *handle, void *memory, size_t size, void *user, void **buffer)
 {
     NEED(h, handle, K_STREAM);
+    WANT(memory && buffer);
     return announce(&h->camera->stream, memory, size, user, false, buffer);
 }
 
 GENTL DSAllocAndAnnounceBuffer(void *handle, size_t size, void *user, void **buffer)
 {
     NEED(h, handle, K_STREAM);
-    return announce(&h->camera->stream, calloc(1, size + 8), size, user, true, buffer);
+    WANT(buffer);
+    void *memory = calloc(1, size + 8);
+    GC_ERROR code = announce(&h->camera->stream, memory, size, user, true, buffer);
+    if (code) free(memory);
+    return code;
 }
 
 GENTL DSRevokeBuffer(void *handle, void *buffer, void **memory, void **user)
@@ -505,9 +519,9 @@ GENTL DSRevokeBuffer(void *handle, void *buffer, void **memory, void **user)
     Stream *s = &h->camera->stream;
     pthread_mutex_lock(&s->lock);
     Buffer *b = known(s, buffer);
-    if (!b || b->queued) {
+    if (!b || b->queued || b->acquiring) {
         pthread_mutex_unlock(&s->lock);
-        return fail(b ? GC_ERR_BUSY : GC_ERR_INVALID_BUFFER, "unknown or queued");
+        return fail(b ? GC_ERR_BUSY : GC_ERR_INVALID_BUFFER, "unknown, queued or being filled");
     }
     for (int i = 0; i < s->announced; i++)
         if (s->buffers[i] == b) s->buffers[i] = s->buffers[--s->announced];
@@ -527,7 +541,7 @@ GENTL DSQueueBuffer(void *handle, void *buffer)
     Stream *s = &h->camera->stream;
     pthread_mutex_lock(&s->lock);
     Buffer *b = known(s, buffer);
-    bool fits = b && !b->queued && !b->delivered;
+    bool fits = b && !b->queued && !b->acquiring && !b->delivered;
     if (fits) {
         b->queued = true;
         s->input[s->inputs++] = b;
@@ -557,7 +571,7 @@ GENTL DSFlushQueue(void *handle, int32_t what)
     case ACQ_QUEUE_ALL_TO_INPUT: case ACQ_QUEUE_UNQUEUED_TO_INPUT:
         if (what == ACQ_QUEUE_ALL_TO_INPUT) forget_queues(s);
         for (int i = 0; i < s->announced; i++)
-            if (!s->buffers[i]->queued && !s->buffers[i]->delivered) {
+            if (!s->buffers[i]->queued && !s->buffers[i]->acquiring && !s->buffers[i]->delivered) {
                 s->buffers[i]->queued = true;
                 s->input[s->inputs++] = s->buffers[i];
             }
@@ -607,12 +621,13 @@ GENTL DSGetInfo(void *handle, int32_t cmd, int32_t *t, void *b, size_t *size)
 GENTL DSGetBufferID(void *handle, uint32_t index, void **buffer)
 {
     NEED(h, handle, K_STREAM);
+    WANT(buffer);
     if (index >= (uint32_t)h->camera->stream.announced) return fail(GC_ERR_INVALID_INDEX, "no such buffer");
     *buffer = h->camera->stream.buffers[index];
     return GC_ERR_SUCCESS;
 }
 
-GENTL DSGetParentDev(void *handle, void **device) { NEED(h, handle, K_STREAM); *device = &devices[h->camera - cameras]; return GC_ERR_SUCCESS; }
+GENTL DSGetParentDev(void *handle, void **device) { NEED(h, handle, K_STREAM); WANT(device); *device = &devices[h->camera - cameras]; return GC_ERR_SUCCESS; }
 
 GENTL DSGetBufferInfo(void *handle, void *buffer, int32_t cmd, int32_t *t, void *v, size_t *s)
 {
@@ -623,10 +638,11 @@ GENTL DSGetBufferInfo(void *handle, void *buffer, int32_t cmd, int32_t *t, void 
     case BUFFER_INFO_BASE: return give_ptr(t, v, s, b->memory);
     case BUFFER_INFO_SIZE: return give_size(t, v, s, b->size);
     case BUFFER_INFO_USER_PTR: return give_ptr(t, v, s, b->user);
-    case BUFFER_INFO_TIMESTAMP: case BUFFER_INFO_TIMESTAMP_NS: return give_u64(t, v, s, b->timestamp);
+    case BUFFER_INFO_TIMESTAMP: case BUFFER_INFO_TIMESTAMP_NS:
+        return h->camera->clockless ? fail(GC_ERR_NOT_AVAILABLE, "this camera has no clock") : give_u64(t, v, s, b->timestamp);
     case BUFFER_INFO_NEW_DATA: return give_bool(t, v, s, b->delivered);
     case BUFFER_INFO_IS_QUEUED: return give_bool(t, v, s, b->queued);
-    case BUFFER_INFO_IS_ACQUIRING: return give_bool(t, v, s, false);
+    case BUFFER_INFO_IS_ACQUIRING: return give_bool(t, v, s, b->acquiring);
     case BUFFER_INFO_IS_INCOMPLETE: return give_bool(t, v, s, b->incomplete);
     case BUFFER_INFO_TLTYPE: return give_text(t, v, s, "Custom");
     case BUFFER_INFO_SIZE_FILLED: case BUFFER_INFO_DATA_SIZE: return give_size(t, v, s, b->filled);
@@ -641,7 +657,7 @@ GENTL DSGetBufferInfo(void *handle, void *buffer, int32_t cmd, int32_t *t, void 
     case BUFFER_INFO_PIXELFORMAT_NAMESPACE: return give_u64(t, v, s, PFNC_NAMESPACE);
     case BUFFER_INFO_DELIVERED_CHUNKPAYLOADSIZE: return give_size(t, v, s, b->chunks ? b->filled : 0);
     case BUFFER_INFO_PIXEL_ENDIANNESS: return give_i32(t, v, s, PIXEL_ENDIANNESS_LITTLE);
-    case BUFFER_INFO_DATA_LARGER_THAN_BUFFER: return give_bool(t, v, s, false);
+    case BUFFER_INFO_DATA_LARGER_THAN_BUFFER: return give_bool(t, v, s, b->larger);
     case BUFFER_INFO_CONTAINS_CHUNKDATA: return give_bool(t, v, s, b->chunks);
     default: return fail(GC_ERR_NOT_AVAILABLE, "no such fact of the buffer");
     }
@@ -650,6 +666,7 @@ GENTL DSGetBufferInfo(void *handle, void *buffer, int32_t cmd, int32_t *t, void 
 GENTL DSGetBufferChunkData(void *handle, void *buffer, SINGLE_CHUNK_DATA *chunks, size_t *count)
 {
     NEED(h, handle, K_STREAM);
+    WANT(count);
     Buffer *b = known(&h->camera->stream, buffer);
     if (!b) return fail(GC_ERR_INVALID_BUFFER, "unknown buffer");
     if (!b->chunks) return fail(GC_ERR_NO_DATA, "no chunks in this buffer");

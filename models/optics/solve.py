@@ -5,6 +5,7 @@ Method: Zhang, A flexible new technique for camera calibration, PAMI 22 (2000), 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -118,7 +119,7 @@ def solve(target: Target, in_place: Sighting, tilted: Sequence[Sighting]) -> Sol
         )
     scale = _plane(camera, distortion, _floats(turns[0]), _floats(shifts[0]))
     mm_per_px = scale.mm_per_px(in_place.frame_px[0] / 2, in_place.frame_px[1] / 2)
-    doubt = _resampled(objects, sightings, camera, distortion)
+    doubt = math.hypot(_resampled(objects, sightings, camera, distortion), _in_common(in_place, float(rms)))
     return Solution(scale, in_place.frame_px, mm_per_px, _COVERAGE * doubt, float(rms), len(sightings))
 
 
@@ -165,6 +166,12 @@ def _resampled(
         plane = _plane(_floats(matrix), _floats(lens).ravel(), _floats(turns[0]), _floats(shifts[0]))
         found.append(plane.mm_per_px(width / 2, height / 2))
     return float(np.std(found) / np.mean(found))
+
+
+def _in_common(in_place: Sighting, rms_px: float) -> float:
+    """Relative error of the scale that no resampling shows, since all corners share it: what the lens model leaves,
+    and corners that are found a little further out or in. It hides in what corners lie off, over the target's span."""
+    return rms_px / float(min(in_place.corners.max(axis=0) - in_place.corners.min(axis=0)))
 
 
 def _between(turn: ArrayLike, other: ArrayLike) -> float:

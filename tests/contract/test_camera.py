@@ -46,12 +46,16 @@ def _stream_camera(folder: Path) -> Camera:
     return StreamedCamera(MotionJpegServer())
 
 
-def _viky_camera(_: Path) -> Camera:
+def _viky_camera(device: str) -> Callable[[Path], Camera]:
     """One of the three virtual cameras of the genicam package: no trigger, no timestamps."""
-    settings = GenicamSettings(
-        "viky", str(viky()), "VikyTL_DEV_green", acquisition="free_running", largest=4_000_000, window_ns=WINDOW_MS * MS
-    )
-    return PartByPart(GenicamCamera(settings))
+
+    def make(_: Path) -> Camera:
+        settings = GenicamSettings(
+            "viky", str(viky()), device, acquisition="free_running", largest=4_000_000, window_ns=WINDOW_MS * MS
+        )
+        return PartByPart(GenicamCamera(settings))
+
+    return make
 
 
 def _tlsimu_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
@@ -67,9 +71,9 @@ def _tlsimu_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
     return make
 
 
-def _gentl_camera(acquisition: Acquisition) -> Callable[[Path], Camera]:
+def _gentl_camera(acquisition: Acquisition, cameras: str = "TOP 640 480") -> Callable[[Path], Camera]:
     def make(folder: Path) -> Camera:
-        rig = GenTLRig(folder)
+        rig = GenTLRig(folder, cameras)
         features: dict[str, bool | int | float | str] = {"ExposureTime": 500.0, "AcquisitionFrameRate": 100.0}
         camera = GenicamCamera(
             GenicamSettings(
@@ -87,12 +91,16 @@ CAMERAS: dict[str, Callable[[Path], Camera]] = {
     "folder": _folder_camera,
     "opencv-file": _video_camera,
     "opencv-stream": _stream_camera,
-    "viky": _viky_camera,
+    "viky-0": _viky_camera("0"),
+    "viky-1": _viky_camera("1"),
+    "viky-2": _viky_camera("2"),
     "tlsimu-software": _tlsimu_camera("software"),
     "tlsimu-free-running": _tlsimu_camera("free_running"),
     "gentl-software": _gentl_camera("software"),
     "gentl-hardware": _gentl_camera("hardware"),
     "gentl-free-running": _gentl_camera("free_running"),
+    "gentl-software-no-clock": _gentl_camera("software", "TOP 640 480 - noclock"),
+    "gentl-hardware-no-clock": _gentl_camera("hardware", "TOP 640 480 - noclock"),
 }
 """Makes a camera that can deliver at least twenty frames; the folder is the test's own."""
 

@@ -84,7 +84,7 @@ async def client_of(station: VisionStation) -> AsyncGenerator[Client]:
     """An engineer, over an encrypted session."""
     async with status_access.client_of(station.endpoint, "emil", timeout=TIMEOUT_S) as client:
         # Reads the same classes as `load_data_type_definitions`, which sends some hundred requests at once for them.
-        assert await cache.load(model_cache()) is not None
+        assert await cache.load([model_cache()]) is not None
         yield client
 
 

@@ -7,19 +7,21 @@ _SWAPPED = 64
 
 
 class RisingCounter:
-    """Device numbers begin anew with each opening, and GigE Vision's 16-bit block ids go from 65,535 to 1."""
+    """Device numbers begin anew with each opening, from 0 or 1, and GigE Vision's 16 bits go from 65,535 to 1."""
 
     def __init__(self) -> None:
-        self._base = self._last = self._highest = 0
+        self._base = self._highest = 0
+        self._last: int | None = None
 
     def restart(self) -> None:
         """The device was opened anew."""
-        self._base, self._last = self._highest, 0
+        self._last = None
 
     def of(self, number: int) -> int:
         """The number of this frame: that of another frame never, the same again for the same frame."""
-        if number < self._last - _SWAPPED:
-            self._base = self._highest
+        if self._last is None or number < self._last - _SWAPPED:
+            # Where it counts from 0, its first frame must not be the last one again.
+            self._base = self._highest + (0 if number else 1)
             self._last = number
         self._last = max(self._last, number)
         self._highest = max(self._highest, self._base + number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from controller.errors import ConfigError, DeviceRefused, DeviceTimeout, DeviceU
 from controller.frame_pool import FramePool
 from controller.supervisor import SupervisedChild
 from models.frame import Frame
-from statemachines.frame_join import JoinRules
+from statemachines.frame_join_words import JoinRules
 from statemachines.vocabulary import Health, Ns, PartKey
 
 SILENCE_S = 1.0
@@ -35,7 +36,8 @@ class GenicamCamera:
     """
 
     def __init__(self, settings: say.GenicamSettings) -> None:
-        pool_name = f"cam-{settings.name[:8]}-{os.getpid()}"
+        # Shared memory has short names on some systems, and two cameras may begin with the same letters.
+        pool_name = f"cam-{zlib.crc32(settings.name.encode()):08x}-{os.getpid()}"
         self._settings = replace(settings, pool_name=pool_name)
         self._name = settings.name
         self._pool: FramePool | None = None
@@ -50,7 +52,7 @@ class GenicamCamera:
         # Frames that wait for their part keep their place in the pool: most of it is for those in work.
         rules = JoinRules(window_ns=settings.window_ns, kept=max(4, min(16, settings.pool // 3)))
         watched = settings.acquisition == "hardware"
-        self._joined = JoinedFrames(settings.name, rules, watched=watched)
+        self._joined = JoinedFrames(settings.name, rules, self._begin_anew, watched=watched)
         self._tell: Callable[[str], None] = lambda _why: None
 
     def watch(self, tell: Callable[[str], None]) -> None:
@@ -100,10 +102,12 @@ class GenicamCamera:
 
     async def capture(self, part: PartKey, view: str, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
         """A frame exposed now, or the one that the line had exposed for this part. Raises DeviceError."""
-        child = self._child
+        child, commanded = self._child, self._settings.acquisition == "software"
         if child is None or not self._up.is_set():
+            if not commanded:
+                self._joined.pass_by(part, expose_at)
             raise DeviceUnavailable(self._name, self._why)
-        if self._settings.acquisition == "software":
+        if commanded:
             frame = await self._triggered(child, until, deadline)
         else:
             frame = await self._joined.wait(part, expose_at, until, deadline)
@@ -115,6 +119,7 @@ class GenicamCamera:
         self._up.clear()
         self._why = "not open"
         self._fail_all("was closed")
+        self._joined.close()
         if child is not None:
             await child.stop()
         pool, self._pool = self._pool, None
@@ -152,10 +157,10 @@ class GenicamCamera:
                     future.set_exception(DeviceRefused(self._name, why))
                 elif not token:
                     self._joined.spoilt(why)
-            case say.CameraUp(serial, _, has_clock):
+            case say.CameraUp(serial, _):
                 self._serial = serial
                 self._counter.restart()
-                self._joined.restart(has_clock=has_clock)
+                self._joined.restart()
                 self._up.set()
                 self._tell("")
             case say.CameraLost(why):
@@ -170,6 +175,10 @@ class GenicamCamera:
     def _health(self, _source: str, health: Health, why: str) -> None:
         if health is not Health.NORMAL:
             self._lost(f"its process ended: {why}")
+
+    def _begin_anew(self, why: str) -> None:
+        if self._child is not None:
+            self._child.offer(say.BeginAnew(why))
 
     def _lost(self, why: str) -> None:
         if self._refused is not None:
@@ -196,4 +205,4 @@ class GenicamCamera:
         if future is not None and not future.done():
             future.set_result(frame)
         elif not taken.token and self._settings.acquisition != "software":
-            self._joined.take(frame)
+            self._joined.take(frame, clocked=taken.clocked)

@@ -40,13 +40,15 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RawFrame:
-    """A buffer as it came. bytes_: its memory, valid until the frame is given back. clock_ns: the device's, or None."""
+    """A buffer as it came. bytes_: the image's memory, valid until the frame is given back. padding: bytes between two
+    lines. clock_ns: the device's, or None."""
 
     buffer: Any
     bytes_: NDArray[np.uint8]
     pixel_format: int
     width: int
     height: int
+    padding: int
     frame_id: int | None
     clock_ns: int | None
 
@@ -170,15 +172,22 @@ class GenTLCamera:
                 return None
             return RawFrame(
                 buffer,
-                np.frombuffer(buffer.raw_buffer, np.uint8),
+                _image(buffer),
                 int(buffer.pixel_format),
                 int(buffer.width),
                 int(buffer.height),
+                _maybe(buffer, "x_padding") or 0,
                 _maybe(buffer, "frame_id"),
                 _maybe(buffer, "timestamp_ns"),
             )
         except _SDK as error:
             raise DeviceGone(f"gives no frames: {error}") from error
+
+    def is_empty(self) -> bool:
+        """Whether the producer says that no frame waits here; False also where it does not say."""
+        with suppress(*_SDK, AttributeError):
+            return not any(stream.num_awaiting_delivery for stream in self._acquirer.data_streams)
+        return False
 
     def drain(self) -> None:
         """Give back what came unasked: an earlier trigger's frame that was late is never the next part's."""
@@ -214,6 +223,12 @@ class GenTLCamera:
         for step in (*((acquirer.stop, acquirer.destroy) if acquirer else ()), self._harvester.reset):
             with suppress(*_SDK):
                 step()
+
+
+def _image(buffer: Any) -> NDArray[np.uint8]:
+    """What was delivered of the image: behind it a buffer may hold an earlier one's pixels."""
+    filled, offset = _maybe(buffer, "size_filled"), _maybe(buffer, "image_offset")
+    return np.frombuffer(buffer.raw_buffer, np.uint8)[offset or 0 : filled or None]
 
 
 class _Counter(Callback):

@@ -40,12 +40,17 @@ class Expose(Message, frozen=True):
     token: int
 
 
+class BeginAnew(Message, frozen=True):
+    """Open the device anew: which frame is whose cannot be told any more."""
+
+    why: str
+
+
 class CameraUp(Message, frozen=True):
     """The device is open, its features are set, it is armed."""
 
     serial: str
     model: str
-    has_clock: bool
 
 
 class CameraLost(Message, frozen=True):
@@ -65,7 +70,8 @@ class FeatureRefused(Message, frozen=True):
 class FrameTaken(Message, frozen=True):
     """A frame lies in the pool. token: of the Expose that asked for it, 0 where nobody did.
 
-    exposed_at: start of exposure, monotonic ns. counter: the device's own frame number.
+    exposed_at: start of exposure, monotonic ns. clocked: that is the device's own time, and not that of arrival or
+    command. counter: the device's own frame number.
     """
 
     slot: int
@@ -73,6 +79,7 @@ class FrameTaken(Message, frozen=True):
     token: int
     counter: int
     exposed_at: int
+    clocked: bool
     exposure_ns: int
 
 
@@ -89,7 +96,7 @@ class CameraAlive(Message, frozen=True):
 
 PROTOCOL = Protocol(
     "linegate-camera",
-    1,
+    2,
     to_parent=(CameraUp, CameraLost, FeatureRefused, FrameTaken, FrameSpoilt, CameraAlive),
-    to_child=(Expose,),
+    to_child=(Expose, BeginAnew),
 )

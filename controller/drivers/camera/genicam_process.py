@@ -20,30 +20,32 @@ _CHECK_S = 0.25
 _REOPEN_S = 0.1
 _CLOCK_ERROR_NS = 2_000_000
 """How far the device's clock may be off when frames are told apart by it."""
+_STRANGE_NS = 10_000_000_000
+"""A frame that is so old, or from the future, carries another clock than the one that the device tells."""
 _TRIGGERED_S = 2.0
 """How long a software-triggered frame is waited for before the trigger counts as lost."""
+_LOOK_S, _SHORT_LOOK_S = 0.02, 0.001
+"""How long one look for a frame lasts; the short one is for frames of which only the arrival tells their time."""
+
+
+Asked = say.Expose | say.BeginAnew | None
+"""What the deciding process wants; None: it is gone."""
 
 
 def run_genicam(settings: say.GenicamSettings, connection: Connection) -> None:
     """Be the camera until the deciding process is gone or ends the talk. Entry point of a spawned process."""
-    asked: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-    channel = Channel(
-        connection,
-        say.PROTOCOL,
-        say.PROTOCOL.to_child,
-        lambda message: asked.put(message.token),
-        lambda _why: asked.put(None),
-    )
+    asked: queue.SimpleQueue[Asked] = queue.SimpleQueue()
+    channel = Channel(connection, say.PROTOCOL, say.PROTOCOL.to_child, asked.put, lambda _why: asked.put(None))
     channel.start()
     pool = FramePool.attach(settings.pool_name, settings.pool, settings.largest)
     pool.reclaim()
     try:
-        _keep_open(_Duty(settings, channel, asked, pool), settings, channel)
+        _keep_open(CameraDuty(settings, channel, asked, pool), settings, channel)
     finally:
         pool.close()
 
 
-def _keep_open(duty: _Duty, settings: say.GenicamSettings, channel: Channel) -> None:
+def _keep_open(duty: CameraDuty, settings: say.GenicamSettings, channel: Channel) -> None:
     told = ""
     while not channel.closed:
         try:
@@ -61,20 +63,22 @@ def _keep_open(duty: _Duty, settings: say.GenicamSettings, channel: Channel) -> 
             told = ""
 
 
-class _Duty:
+class CameraDuty:
     """What is done with one open device."""
 
     def __init__(
         self,
         settings: say.GenicamSettings,
         channel: Channel,
-        asked: queue.SimpleQueue[int | None],
+        asked: queue.SimpleQueue[Asked],
         pool: FramePool,
     ) -> None:
         self._settings, self._channel, self._asked, self._pool = settings, channel, asked, pool
         self._clock: DeviceClock | None = None
         self._exposure_ns = 0
         self._counter = -1
+        self._owed = self._empty_at = 0
+        self._clocked = False
         self._next_alive = self._next_check = 0.0
         self._incomplete = 0
 
@@ -84,10 +88,11 @@ class _Duty:
             self._exposure_ns = camera.exposure_ns()
             self._clock = DeviceClock() if camera.latch() is not None else None
             self._look(camera)
-            self._incomplete, self._counter = camera.incomplete, -1
+            self._incomplete, self._counter, self._owed = camera.incomplete, -1, 0
+            self._clocked, self._empty_at = self._clock is not None, time.monotonic_ns()
             while not self._asked.empty():
                 self._asked.get()
-            self._channel.offer(say.CameraUp(camera.serial, camera.model, self._clock is not None))
+            self._channel.offer(say.CameraUp(camera.serial, camera.model))
             step = self._on_command if self._settings.acquisition == "software" else self._on_arrival
             while not self._channel.closed:
                 self._routine(camera)
@@ -119,19 +124,21 @@ class _Duty:
     def _on_command(self, camera: GenTLCamera) -> None:
         """Trigger, and fetch the frame that this trigger made."""
         try:
-            token = self._asked.get(timeout=0.05)
+            asked = self._asked.get(timeout=0.05)
         except queue.Empty:
             return
-        if token is None:
+        if not isinstance(asked, say.Expose):
             return
+        token = asked.token
         camera.drain()
         self._incomplete = camera.incomplete
         asked_at = time.monotonic_ns()
         camera.trigger()
-        until = time.monotonic() + _TRIGGERED_S
+        until, owed, older = time.monotonic() + _TRIGGERED_S, self._owed, 0
         while time.monotonic() < until and not self._channel.closed:
             frame = camera.fetch(0.05)
-            if frame is not None and (self._again(frame) or self._stale(frame, asked_at)):
+            if frame is not None and (self._again(frame) or self._stale(frame, asked_at) or self._may_be_owed(frame)):
+                older += 1
                 camera.give_back(frame)
             elif frame is not None:
                 self._deliver(camera, frame, token, asked_at)
@@ -144,47 +151,84 @@ class _Duty:
                 # The next part is here, and the clock tells its frame from one that comes after all.
                 break
             self._routine(camera)
-        self._channel.offer(say.FrameSpoilt(token, "no frame came for the trigger"))
+        if self._owed or not owed:
+            self._owed += 1
+        why = "no frame came for the trigger"
+        self._channel.offer(say.FrameSpoilt(token, f"{why}, but {older} of earlier ones" if older else why))
+
+    def _may_be_owed(self, frame: RawFrame) -> bool:
+        """Whether it may be of a trigger before, waited for in vain: neither clock nor number says that it is not."""
+        owed, self._owed = self._owed, 0
+        if not owed or self._device_time(frame) is not None:
+            return False
+        last, self._counter = self._counter, self._number(frame)
+        return last < 0 or self._counter - last <= owed
 
     def _again(self, frame: RawFrame) -> bool:
         return frame.frame_id is not None and frame.frame_id == self._counter
 
     def _stale(self, frame: RawFrame, asked_at: int) -> bool:
         """Exposed for an earlier trigger, as far as the device's clock can tell."""
-        if frame.clock_ns is None or self._clock is None:
-            return False
-        return self._clock.ours(frame.clock_ns) < asked_at - _CLOCK_ERROR_NS
+        exposed_at = self._device_time(frame)
+        return exposed_at is not None and exposed_at < asked_at - _CLOCK_ERROR_NS
 
     def _on_arrival(self, camera: GenTLCamera) -> None:
         """Deliver what comes by itself."""
-        frame = camera.fetch(0.02)
+        if not self._asked.empty() and isinstance(asked := self._asked.get(), say.BeginAnew):
+            raise DeviceGone(f"begins anew: {asked.why}")
+        if not self._clocked and camera.is_empty():
+            self._empty_at = time.monotonic_ns()
+        frame = camera.fetch(_LOOK_S if self._clocked else _SHORT_LOOK_S)
         if frame is not None:
             self._deliver(camera, frame, 0, None)
-        elif camera.incomplete != self._incomplete:
+            return
+        self._empty_at = time.monotonic_ns()
+        if camera.incomplete != self._incomplete:
             self._incomplete = camera.incomplete
             self._channel.offer(say.FrameSpoilt(0, "a frame came incomplete"))
 
     def _deliver(self, camera: GenTLCamera, frame: RawFrame, token: int, asked_at: int | None) -> None:
-        arrived = time.monotonic_ns()
-        self._counter = self._counter + 1 if frame.frame_id is None else frame.frame_id
-        exposed_at = self._exposed_at(frame, arrived, asked_at)
         try:
-            pixels = np.ascontiguousarray(to_pixels(frame.bytes_, frame.pixel_format, frame.width, frame.height))
-            slot = self._pool.put(pixels, exposed_at)
-        except UnknownFormat as error:
-            slot, why = None, str(error)
-        else:
-            why = f"no room for a frame of {pixels.nbytes} bytes: {self._pool.slots} frames are held already"
-            if slot is not None:
-                taken = say.FrameTaken(slot, pixels.shape, token, self._counter, exposed_at, self._exposure_ns)
-                if not self._channel.offer(taken):
-                    self._pool.put_back(slot)
-        if slot is None:
-            self._channel.offer(say.FrameSpoilt(token, why))
+            self._offer(frame, token, asked_at)
+        except (UnknownFormat, _Unusable) as error:
+            self._channel.offer(say.FrameSpoilt(token, str(error)))
         camera.give_back(frame)
 
-    def _exposed_at(self, frame: RawFrame, arrived: int, asked_at: int | None) -> int:
-        """Start of exposure, monotonic ns: by the device's clock where it can be compared, else as near as is known."""
-        if frame.clock_ns is not None and self._clock is not None:
-            return self._clock.ours(frame.clock_ns)
-        return arrived - self._exposure_ns if asked_at is None else asked_at
+    def _offer(self, frame: RawFrame, token: int, asked_at: int | None) -> None:
+        """Raises UnknownFormat or _Unusable."""
+        arrived, counter = time.monotonic_ns(), self._number(frame)
+        self._counter = counter
+        exposed_at = self._device_time(frame)
+        self._clocked = clocked = exposed_at is not None
+        if exposed_at is None:
+            exposed_at = self._time_without_clock(arrived) if asked_at is None else asked_at
+        elif abs(exposed_at - arrived) > _STRANGE_NS:
+            off_s = (exposed_at - arrived) / 1e9
+            raise _Unusable(f"a frame's time is {off_s:+.0f} s off what TimestampLatch tells: they are two clocks")
+        size = frame.width, frame.height
+        pixels = np.ascontiguousarray(to_pixels(frame.bytes_, frame.pixel_format, *size, frame.padding))
+        slot = self._pool.put(pixels, exposed_at)
+        if slot is None:
+            raise _Unusable(f"no room for a frame of {pixels.nbytes} bytes: {self._pool.slots} frames are held already")
+        taken = say.FrameTaken(slot, pixels.shape, token, counter, exposed_at, clocked, self._exposure_ns)
+        if not self._channel.offer(taken):
+            self._pool.put_back(slot)
+
+    def _number(self, frame: RawFrame) -> int:
+        return self._counter + 1 if frame.frame_id is None else frame.frame_id
+
+    def _device_time(self, frame: RawFrame) -> int | None:
+        """Start of exposure by the device's clock, monotonic ns; None where the frame or the device does not tell."""
+        if frame.clock_ns is None or self._clock is None:
+            return None
+        return self._clock.ours(frame.clock_ns)
+
+    def _time_without_clock(self, arrived: int) -> int:
+        """Start of exposure by the arrival. Raises _Unusable where a process that was kept waiting cannot tell that."""
+        if (unseen := arrived - self._empty_at) > self._settings.window_ns:
+            raise _Unusable(f"nobody knows when a frame came: the computer was busy for {unseen / 1e6:.0f} ms")
+        return arrived - self._exposure_ns
+
+
+class _Unusable(Exception):
+    """A frame that nobody can use, and why."""

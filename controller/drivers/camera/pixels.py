@@ -18,11 +18,12 @@ class UnknownFormat(ValueError):
     """A pixel format that this table does not have, or a buffer that is too short for its format."""
 
 
-def to_pixels(raw: Raw, pixel_format: int, width: int, height: int) -> Pixels:
+def to_pixels(raw: Raw, pixel_format: int, width: int, height: int, padding: int = 0) -> Pixels:
     """The image in a buffer as (height, width) grey or (height, width, 3) RGB, uint8.
 
-    raw: the buffer's bytes, at least as many as the format needs. pixel_format: PFNC number. The result is a view of
-    `raw` where the format allows it. 10, 12 and 16 bits are cut to their highest 8. Raises UnknownFormat.
+    raw: the buffer's bytes, at least as many as the format needs. pixel_format: PFNC number. padding: bytes behind each
+    line. The result is a view of `raw` where the format allows it. 10, 12 and 16 bits are cut to their highest 8.
+    Raises UnknownFormat.
     """
     known = _FORMATS.get(pixel_format)
     if known is None:
@@ -30,9 +31,15 @@ def to_pixels(raw: Raw, pixel_format: int, width: int, height: int) -> Pixels:
         raise UnknownFormat(f"pixel format 0x{pixel_format:08X} is not known; set PixelFormat to one of {names}")
     name, unpack = known
     needed = width * height * (pixel_format >> 16 & 0xFF) // 8
-    if raw.size < needed:
+    if raw.size < needed + padding * (height - 1):
         raise UnknownFormat(f"{name} of {width}x{height} needs {needed} bytes, the buffer holds {raw.size}")
-    return unpack(raw[:needed], width, height)
+    return unpack(_closed_up(raw, needed // height, height, padding) if padding else raw[:needed], width, height)
+
+
+def _closed_up(raw: Raw, line: int, height: int, padding: int) -> Raw:
+    """The lines without what lies between them; the last one may have nothing behind it."""
+    lines = np.lib.stride_tricks.as_strided(raw, (height, line), (line + padding, 1), writeable=False)
+    return np.ascontiguousarray(lines).ravel()
 
 
 def _grey(raw: Raw, width: int, height: int) -> Pixels:

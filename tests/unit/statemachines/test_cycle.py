@@ -73,7 +73,7 @@ def test_no_row_leads_back_to_deciding() -> None:
 def test_a_good_part_is_answered_once_with_its_own_name() -> None:
     part, commands = begin(cycle())
     assert commands == (
-        Capture(PART, "top", TRIGGERED, Ns(140 * MS), Ns(180 * MS)),
+        Capture(PART, "top", TRIGGERED, Ns(140 * MS), Ns(175 * MS)),
         ArmDeadline(PART, Ns(180 * MS)),
     )
     part, commands = step(part, frame())

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from statemachines.frame_join import (
-    TABLE,
+from statemachines.frame_join import TABLE, Sign, restarted, step
+from statemachines.frame_join_words import (
     Exposed,
     FrameJoin,
     FrameSeen,
@@ -18,12 +18,11 @@ from statemachines.frame_join import (
     JoinEvent,
     JoinRules,
     Notice,
+    OutOfStep,
     PartExpected,
     PartGivenUp,
-    Sign,
     Surplus,
     Unjoined,
-    step,
 )
 from statemachines.vocabulary import MS, Ns, PartKey
 
@@ -38,8 +37,13 @@ def part(number: int, at_ms: float) -> PartExpected:
     return PartExpected(key(number), Ns(int(at_ms * MS)))
 
 
-def frame(number: int, at_ms: float, counter: int | None = None) -> FrameSeen:
-    return FrameSeen(Exposed(number, number if counter is None else counter, Ns(int(at_ms * MS))))
+def frame(number: int, at_ms: float, counter: int | None = None, *, clocked: bool = True) -> FrameSeen:
+    return FrameSeen(Exposed(number, number if counter is None else counter, Ns(int(at_ms * MS)), clocked))
+
+
+def arrived(number: int, at_ms: float) -> FrameSeen:
+    """A frame of a camera without a clock."""
+    return frame(number, at_ms, clocked=False)
 
 
 def play(join: FrameJoin, *events: JoinEvent) -> tuple[FrameJoin, list[Notice]]:
@@ -89,12 +93,40 @@ def test_a_swapped_pair_is_put_right_by_the_cameras_clock() -> None:
 
 
 def test_without_a_clock_a_counter_that_runs_backwards_is_not_believed() -> None:
-    rules = JoinRules(window_ns=10 * MS, has_clock=False)
     # Swapped on the way: frame 8, of part 2, arrives when part 1's is due.
-    _, notices = play(FrameJoin(rules), frame(6, 50), part(1, 100), frame(8, 101), part(2, 200), frame(7, 201))
+    events = arrived(6, 50), part(1, 100), arrived(8, 101), part(2, 200), arrived(7, 201)
+    _, notices = play(FrameJoin(RULES), *events)
     assert {n.part.seq: n.why for n in notices if isinstance(n, Unjoined)} == {
         2: "the camera's frame counter ran backwards"
     }
+
+
+@pytest.mark.parametrize("announced_first", [True, False])
+def test_without_a_clock_a_frame_that_may_be_the_part_befores_is_nobodys(announced_first: bool) -> None:
+    """Part 2's frame is held up until part 3 passes: by its time of arrival it would be part 3's."""
+    late: list[JoinEvent] = [arrived(8, 303)]
+    late.insert(0 if announced_first else 1, part(3, 300))
+    events = part(1, 100), arrived(7, 103), part(2, 200), PartGivenUp(key(2)), *late
+    join, notices = play(FrameJoin(RULES), *events)
+    assert joined(notices) == {1: 7}
+    assert [notice.part.seq for notice in notices if isinstance(notice, Unjoined)] == [3]
+    assert any(isinstance(notice, OutOfStep) for notice in notices)
+    join, notices = play(join, part(4, 400), arrived(9, 403))
+    assert not joined(notices), "the camera may lag by one part for good"
+    _, notices = play(restarted(join), part(5, 500), arrived(11, 503))
+    assert joined(notices) == {5: 11}
+
+
+def test_without_a_clock_what_was_held_up_for_once_is_in_step_again_by_its_numbers() -> None:
+    events = part(1, 100), arrived(7, 103), part(2, 200), PartGivenUp(key(2)), part(3, 300)
+    _, notices = play(FrameJoin(RULES), *events, arrived(8, 303), arrived(9, 304), part(4, 400), arrived(10, 403))
+    assert joined(notices) == {1: 7, 4: 10}
+
+
+def test_without_a_clock_a_lost_frame_with_a_number_costs_its_own_part_only() -> None:
+    events = part(1, 100), arrived(7, 103), part(2, 200), part(3, 300), arrived(9, 303), PartGivenUp(key(2))
+    _, notices = play(FrameJoin(RULES), *events, part(4, 400), arrived(10, 403))
+    assert joined(notices) == {1: 7, 3: 9, 4: 10}
 
 
 @pytest.mark.parametrize("part_first", [True, False])
@@ -125,7 +157,7 @@ def test_a_part_too_close_to_one_that_was_served_gets_none() -> None:
 
 
 def test_the_table_has_every_sign() -> None:
-    for_parts = {Sign.FITS_NONE, Sign.FITS_ONE, Sign.FITS_SEVERAL, Sign.CROWDED}
+    for_parts = {Sign.FITS_NONE, Sign.FITS_ONE, Sign.FITS_SEVERAL, Sign.OWED, Sign.CROWDED}
     assert {sign for kind, sign in TABLE if kind is PartExpected} == for_parts
     for_frames = set(Sign) - {Sign.FITS_SEVERAL, Sign.CROWDED}
     assert {sign for kind, sign in TABLE if kind is FrameSeen} == for_frames
@@ -194,6 +226,28 @@ def test_a_line_with_faults_joins_every_sound_part_and_never_wrongly(
     found = joined(notices)
     assert {number: world.truth[token] for number, token in found.items()} == {number: number for number in found}
     assert set(found) == set(range(1, world.parts + 1)) - world.faulty
+
+
+@given(seed=st.integers(0, 1 << 30), lost=st.sampled_from([0.0, 0.05, 0.3]), stall=st.sampled_from([0.02, 0.1]))
+@settings(max_examples=200, deadline=None)
+def test_frames_without_a_clock_that_queue_up_on_their_way_are_never_joined_wrongly(
+    seed: int, lost: float, stall: float
+) -> None:
+    """Frames keep their order, as on a cable; now and then one is held up for up to four parts, and all behind it."""
+    chance, arrivals, free_at = random.Random(seed), list[tuple[float, JoinEvent]](), 0.0
+    for number in range(1, 61):
+        at = number * 100.0
+        arrivals += [(at + chance.uniform(0, 12), part(number, at)), (at + 90, PartGivenUp(key(number)))]
+        held_up = chance.uniform(0, 400) if chance.random() < stall else 0.0
+        free_at = max(free_at, at + 2 + chance.uniform(-5, 5)) + held_up
+        if chance.random() >= lost:
+            arrivals.append((free_at, arrived(number, free_at)))
+    join, notices = FrameJoin(RULES), list[Notice]()
+    for _, event in sorted(arrivals, key=lambda arrival: arrival[0]):
+        join, more = step(join, event)
+        notices += more
+    found = joined(notices)
+    assert found == {number: number for number in found}
 
 
 @given(seed=st.integers(0, 1 << 30), jitter_ms=st.floats(10.0, 60.0), spacing_ms=st.floats(21.0, 100.0))

@@ -122,11 +122,11 @@ def test_another_recipe_has_views_of_its_own() -> None:
 def test_a_distance_becomes_the_delay_of_each_part() -> None:
     rule = ViewRule("top", encoder_offset=600)
     line = station(rule)
-    for index, position in enumerate((0, 500, 1000)):
-        line, _ = step(line, reading(head(encoder_now=position), at=NOW - (2 - index) * 60 * MS))
-    line, commands = play(line, reading(head(trigger_seq=1, encoder_now=1000), slot(1)))
+    for index in range(31):
+        line, _ = step(line, reading(head(encoder_now=100 * index), at=NOW - (30 - index) * 10 * MS))
+    line, commands = play(line, reading(head(trigger_seq=1, encoder_now=3000), slot(1)))
     (capture,) = (c for c in commands if isinstance(c, Capture))
-    assert capture.expose_at - (NOW - MS) == 72 * MS, "600 counts at 500 in 60 ms"
+    assert capture.expose_at - (NOW - MS) == 60 * MS, "600 counts at 100 in 10 ms"
     assert line.recipe == replace(recipe(), rules=(rule,)), "the recipe itself keeps the distance"
 
 
