@@ -11,7 +11,7 @@ from enum import Enum
 from controller.sim.conveyor import to_dint
 from controller.sim.plc_image import PartId, ResultBlock, StationImage, TriggerBlock
 from controller.sim.plc_line import PlcSetup
-from controller.sim.plc_scan import Answers, PlcScan
+from controller.sim.plc_program import Answers, PlcProgram
 
 
 class TriggerStep(Enum):
@@ -30,7 +30,7 @@ class ResultStep(Enum):
     TAKEN = "ResultAck is 1, ResultValid 0 is awaited"
 
 
-class FourPhaseProgram(PlcScan):
+class FourPhaseProgram(PlcProgram):
     """One trigger at a time, its results one by one.
 
     seen.impatient: trigger although the station is not Ready or the last trigger's handshake still runs.

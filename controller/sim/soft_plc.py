@@ -24,9 +24,10 @@ from controller.sim.gate import Passage, Source
 from controller.sim.light_barrier import LightBarrier
 from controller.sim.plc_image import PartId, ResultBlock, TriggerBlock
 from controller.sim.plc_line import PlcOutputs, Sensors
-from controller.sim.plc_program import PlcProgram
 from controller.sim.plc_settings import SoftPlcSettings
 from controller.sim.plc_tags import DeclaredTag, PlcTags, TagKind, TagServer, spoiled
+from controller.sim.sequence_program import SequenceProgram
+from controller.sim.sequence_tags import SequenceTags
 from controller.sim.tally import Tally
 
 _TORN = 0x555555
@@ -47,10 +48,10 @@ class SoftPlc:
     def __init__(self, settings: SoftPlcSettings, post: Callable[[cmd.PlcEvent], None]) -> None:
         self._settings, self._post = settings, post
         part_ids = TagKind.TEXT if settings.part_id_kind == "text" else TagKind.WORD
-        self._tags: PlcTags | FourPhaseTags = (
+        self._tags: PlcTags = (
             FourPhaseTags(part_ids, self._result_written, self._acknowledged)
             if settings.profile == "four-phase"
-            else PlcTags(settings.depth, part_ids, self._result_written, self._acknowledged)
+            else SequenceTags(settings.depth, part_ids, self._result_written, self._acknowledged)
         )
         limit = settings.answer_limit_ms
         self._tally = Tally(
@@ -76,9 +77,9 @@ class SoftPlc:
         self._brought_all = False
         self._finished = False
 
-    def _download(self, plc_epoch: int, trigger_seq: int) -> PlcProgram | FourPhaseProgram:
+    def _download(self, plc_epoch: int, trigger_seq: int) -> SequenceProgram | FourPhaseProgram:
         setup = self._settings.setup(plc_epoch, trigger_seq)
-        return FourPhaseProgram(setup) if self._settings.profile == "four-phase" else PlcProgram(setup)
+        return FourPhaseProgram(setup) if self._settings.profile == "four-phase" else SequenceProgram(setup)
 
     async def serve(self) -> None:
         """Serve and run the line until told to end."""
