@@ -221,7 +221,8 @@ class CameraDuty:
         if slot is None:
             raise _Unusable(f"no room for a frame of {pixels.nbytes} bytes: {self._pool.slots} frames are held already")
         taken = say.FrameTaken(slot, pixels.shape, token, counter, exposed_at, clocked, self._exposure_ns)
-        if not self._channel.offer(taken):
+        # From this thread: its next look for a frame may keep the interpreter from the channel's own for milliseconds.
+        if not self._channel.send(taken):
             self._pool.put_back(slot)
 
     def _number(self, frame: RawFrame) -> int:
