@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -21,10 +22,13 @@ from controller.config import (
     FolderCameraConfig,
     GenicamCameraConfig,
     OpenCvCameraConfig,
+    PylonCameraConfig,
     SimCameraConfig,
     StationConfig,
 )
 from controller.drivers.camera.folder import FolderCamera
+from controller.drivers.camera.genicam import GenicamCamera
+from controller.drivers.camera.genicam_messages import GenicamSettings
 from controller.drivers.camera.opencv import OpenCvCamera, OpenCvSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
@@ -313,8 +317,8 @@ def open_camera(config: CameraConfig) -> Camera:
                 seed=config.seed,
                 colour=config.colour,
             )
-        case GenicamCameraConfig():
-            return _genicam(config)
+        case GenicamCameraConfig() | PylonCameraConfig():
+            return _gentl(config)
         case OpenCvCameraConfig():
             return _opencv(config)
         case SimCameraConfig():
@@ -337,17 +341,16 @@ def _opencv(config: OpenCvCameraConfig) -> Camera:
     )
 
 
-def _genicam(config: GenicamCameraConfig) -> Camera:
-    try:
-        from controller.drivers.camera.genicam import GenicamCamera
-        from controller.drivers.camera.genicam_messages import GenicamSettings
-    except ImportError as error:
-        cure = f"needs the extra genicam: pip install linegate[genicam] ({error})"
-        raise ConfigError("station.toml", f"cameras.{config.name}.kind", config.kind, cure) from error
+def _gentl(config: GenicamCameraConfig | PylonCameraConfig) -> Camera:
+    # The SDKs themselves are loaded by the camera's own process only.
+    package, extra = ("pypylon", "pylon") if config.kind == "pylon" else ("harvesters", "genicam")
+    if importlib.util.find_spec(package) is None:
+        cure = f"needs the extra {extra}: pip install linegate[{extra}]"
+        raise ConfigError("station.toml", f"cameras.{config.name}.kind", config.kind, cure)
     return GenicamCamera(
         GenicamSettings(
             name=config.name,
-            producer=str(config.producer),
+            producer=str(config.producer) if config.kind == "genicam" else "",
             device=config.device,
             acquisition=config.acquisition,
             trigger_source=config.trigger_source,
@@ -356,6 +359,7 @@ def _genicam(config: GenicamCameraConfig) -> Camera:
             pool=config.pool_frames,
             largest=round(config.largest_mb * 1_000_000),
             window_ns=round(config.join_window_ms * MS),
+            sdk="gentl" if config.kind == "genicam" else "pylon",
         )
     )
 
