@@ -151,7 +151,7 @@ class Channel:
             # The other side is gone: the reader ends the channel.
             return False
         finally:
-            self._note_sent()
+            self._note_free(sent=1)
         return True
 
     def close(self, why: str = "closed here") -> None:
