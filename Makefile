@@ -7,7 +7,9 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 TRAIN := $(VENV)/.train
 
-RIGS ?= opcua-sequence
+RIGS ?=
+MODES ?=
+JOBS ?= 1
 PARTS ?= 100000
 PROTOCOLS ?= opcua
 
@@ -16,15 +18,18 @@ PROTOCOLS ?= opcua
 demo: $(RUNTIME)  ## 300 parts at 120 parts/min through PLC, station and status server
 	$(BIN)/linegate demo --parts 300 --rate 120 --seed 1
 
+# What the status server imports is made before, wherever its code has changed: else every station in the tests would.
 test: $(DEV)  ## every test that takes seconds
-	$(PY) -m pytest -m "not slow"
+	$(BIN)/linegate prepare
+	$(PY) -m tests
 
 check: $(TRAIN)  ## format, lint, types, import contracts, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(PY) -m pytest -m "not slow"
+	$(BIN)/linegate prepare
+	$(PY) -m tests
 
 bench: $(DEV)  ## ratios against bare loops, side by side in one run
 	$(PY) -m tests.bench
@@ -33,8 +38,8 @@ bench-status: $(DEV)  ## how soon the status server answers after a start, and h
 	$(PY) -m tests.bench.start
 	$(PY) -m tests.bench.result_ready
 
-hil: $(DEV)  ## the whole fault matrix, with a report to sign: build/hil/report.html
-	$(PY) -m hil_tests $(foreach rig,$(RIGS),--rig $(rig)) --out build/hil
+hil: $(DEV)  ## the whole fault matrix on six simulated rigs in three modes, with a report to sign: build/hil/report.html
+	$(PY) -m hil_tests $(foreach rig,$(RIGS),--rig $(rig)) $(foreach mode,$(MODES),--mode $(mode)) --jobs $(JOBS) --out build/hil
 
 soak: $(DEV)  ## closed loop with random faults, 200 kills, and the line with ten status clients
 	$(foreach protocol,$(PROTOCOLS),$(PY) -m hil_tests.soak --protocol $(protocol) --parts $(PARTS) &&) true
@@ -90,6 +95,7 @@ system-venv:
 $(RUNTIME): pyproject.toml | $(PY)
 	$(PY) -m pip install --quiet -e .
 	@$(PY) -c 'import cv2' 2>/dev/null || $(MAKE) --no-print-directory system-opencv
+	$(BIN)/linegate prepare
 	@touch $@
 
 .PHONY: system-opencv
@@ -102,6 +108,7 @@ system-opencv:
 $(DEV): pyproject.toml | $(PY)
 	$(PY) -m pip install --quiet -e '.[dev]'
 	@$(PY) -c 'import cv2' 2>/dev/null || $(MAKE) --no-print-directory system-opencv
+	$(BIN)/linegate prepare
 	@touch $(RUNTIME) $@
 
 # torch first and pinned, so that nothing pulls a build with gigabytes of CUDA packages behind it.

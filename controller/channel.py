@@ -68,7 +68,8 @@ class Channel:
     on_message: called with each message on the channel's reader thread; it must not raise.
     on_closed: called once with the reason, as the last act of that thread, however the channel ended.
     pace_s: the sender looks for messages at this interval instead of being woken by each `offer`. Waking a thread costs
-    the caller 40 us, and milliseconds where the system gives the core to another process on that occasion.
+    the caller 40 us, and milliseconds where the system gives the core to another process on that occasion. It begins
+    to look with the first message: until then an owner that is still loading its modules is not interrupted.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Channel:
         self._news = threading.Condition(threading.Lock())
         self._closed_why: str | None = None
         self._serial = 0
+        self._paced = False
         self._sending = False
         self._encoder = msgspec.msgpack.Encoder()
         self._sent = self._received = self._coalesced = self._dropped = 0
@@ -125,8 +127,10 @@ class Channel:
                 return False
             self._serial += 1
             self._waiting[self._serial if key is None else key] = message
-            if self._pace_s is None:
-                self._news.notify()
+            if self._pace_s is None or not self._paced:
+                # All: a thread in `send` may wait here as well.
+                self._news.notify_all()
+                self._paced = True
             return True
 
     def send(self, message: Message) -> bool:
@@ -201,7 +205,7 @@ class Channel:
     def _next(self) -> Message | None:
         with self._news:
             while (self._sending or not self._waiting) and self._closed_why is None:
-                self._news.wait(self._pace_s)
+                self._news.wait(self._pace_s if self._paced else None)
             if self._closed_why is not None:
                 return None
             self._sending = True

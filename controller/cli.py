@@ -60,6 +60,18 @@ def _add_check(commands: _Commands) -> None:
     check.set_defaults(run=_check)
 
 
+def _add_prepare(commands: _Commands) -> None:
+    prepare = commands.add_parser(
+        "prepare",
+        help="do once what the first start of a station would have to do",
+        description="Import the OPC UA models of the status server, once after an installation or an update, as the "
+        "user who did it. Without this the first start of each station does it for itself, and its status server can "
+        "be reached some ten seconds later than after the next ones.",
+        epilog=f"example: linegate prepare   ({_EXIT})",
+    )
+    prepare.set_defaults(run=_prepare)
+
+
 def _add_demo(commands: _Commands) -> None:
     demo = commands.add_parser(
         "demo",
@@ -122,6 +134,19 @@ def _check(args: argparse.Namespace) -> int:
     return run_check(args.station, as_json=args.json)
 
 
+def _prepare(_args: argparse.Namespace) -> int:
+    from controller.errors import ConfigError
+    from controller.exit_codes import CONFIG_ERROR
+    from controller.status.prepare import prepare
+
+    try:
+        sys.stdout.write(f"prepared: {prepare()}\n")
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return CONFIG_ERROR
+    return 0
+
+
 def _demo(args: argparse.Namespace) -> int:
     from controller.sim.demo import run_demo
 
@@ -179,6 +204,7 @@ def _add_plc(commands: _Commands) -> None:
 _COMMANDS: dict[str, Callable[[_Commands], None]] = {
     "run": _add_run,
     "check": _add_check,
+    "prepare": _add_prepare,
     "demo": _add_demo,
     "parts": _add_parts,
     "trust": _add_trust,

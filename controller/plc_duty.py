@@ -14,10 +14,13 @@ from loguru import logger
 
 from controller.errors import ConfigError, DeviceError
 from controller.plc_order import next_request
+from controller.plc_rhythm import Rhythm
 from controller.ports import PlcLink, StatusValue
 from controller.runtime import Runtime
-from statemachines import station as core
-from statemachines.cycle import awaits_write
+from statemachines.cycle.state import awaits_write
+from statemachines.handshake.state import Handshake, Link
+from statemachines.sequence import distance
+from statemachines.station.tags import outputs, wanted
 from statemachines.vocabulary import (
     MS,
     BlockWritten,
@@ -38,7 +41,8 @@ class PlcTiming:
     """All in ns. status_gap: least time between two status writes, so that they do not crowd the answers.
 
     between_reads: the longest regular time from one read to the next. pulse: the PLC's shortest Trigger pulse, 0 if
-    nobody knows; None where it holds Trigger until TriggerAck.
+    nobody knows; None where it holds Trigger until TriggerAck. rest: the longest time without a read while a model
+    computes and no part is due.
     """
 
     connect: int = 2000 * MS
@@ -47,6 +51,7 @@ class PlcTiming:
     status_gap: int = 10 * MS
     between_reads: int = 2 * MS
     pulse: int | None = None
+    rest: int = 20 * MS
 
 
 def pulse_doubt(timing: PlcTiming, round_trip_ns: int) -> str:
@@ -95,6 +100,9 @@ class PlcDuty:
         self._fault: DeviceError | None = None
         self._written: dict[str, StatusValue] = {}
         self._writing = asyncio.Lock()
+        self._answered = asyncio.Event()
+        self._answered.set()
+        self._rhythm = Rhythm()
         self.heartbeat = 0
 
     def beat(self) -> None:
@@ -106,7 +114,7 @@ class PlcDuty:
         """Write Ready 0 and Online 0 once, so that the PLC need not wait for the heartbeat's silence."""
         if self._linked.is_set() and self._fault is None:
             with suppress(DeviceError):
-                tags = core.outputs(self._runtime.station)
+                tags = outputs(self._runtime.station)
                 await self._link.write_status({"Ready": tags["Ready"], "Online": tags["Online"]}, self._in(200 * MS))
 
     async def close(self) -> None:
@@ -136,7 +144,7 @@ class PlcDuty:
                 why = str(error)
             finally:
                 self._linked.clear()
-            if runtime.station.handshake.link is not core.Link.OFFLINE:
+            if runtime.station.handshake.link is not Link.OFFLINE:
                 runtime.post(LinkLost(runtime.now(), why))
             runtime.post(HealthReported(runtime.now(), "plc", Health.FAILURE, why))
             logger.error("PLC link down", why=why)
@@ -147,17 +155,43 @@ class PlcDuty:
         runtime, link = self._runtime, self._link
         first = True
         while True:
-            reading = await link.read(core.wanted(runtime.station), self._in(self._timing.request))
+            reading = await link.read(wanted(runtime.station), self._in(self._timing.request))
             if self._fault is not None:
                 raise self._fault
             if first:
                 self._judge_pulses(runtime.now() - reading.sent_at)
                 first = False
+            before = runtime.station.handshake
             runtime.post(PlcRead(runtime.now(), reading.sent_at, reading.head, reading.slots, self._sessions.next))
             handshake = runtime.station.handshake
             self._sessions.used(handshake.session_id)
+            self._note_parts(before, handshake)
             if not handshake.torn_reads:
                 await link.changed(self._in(self._timing.request))
+                await self._rest(reading.sent_at)
+                await self._answers_first()
+
+    def _note_parts(self, before: Handshake, after: Handshake) -> None:
+        if after.session_id != before.session_id or after.link is not before.link:
+            self._rhythm.restart()
+        elif after.last_seq != before.last_seq:
+            modulus = self._runtime.station.rules.contract.modulus
+            self._rhythm.seen(distance(before.last_seq, after.last_seq, modulus), self._runtime.now())
+
+    async def _rest(self, read_at: Ns) -> None:
+        """Leave processor and interpreter to a model that computes, while no part is due: decision 0033.
+
+        Never for more than half of the time that a part stays in view, should one come all the same.
+        """
+        runtime, timing = self._runtime, self._timing
+        if runtime.judged.is_set() or runtime.recipe is None or not self._link.polls or timing.pulse is not None:
+            return
+        longest = min(timing.rest, runtime.recipe.facts.capture_window_ns // 2)
+        until = min(self._rhythm.quiet_until, read_at + longest)
+        if until > runtime.now():
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until / 1e9):
+                    await runtime.judged.wait()
 
     def _judge_pulses(self, round_trip_ns: int) -> None:
         """Say so at the start, in log, health and journal, where the PLC may give triggers that nobody sees."""
@@ -172,6 +206,7 @@ class PlcDuty:
         runtime = self._runtime
         while True:
             command = await runtime.answers.get()
+            self._answered.clear()
             try:
                 shown = await self._write_answer(command)
             except DeviceError as error:
@@ -179,6 +214,17 @@ class PlcDuty:
             else:
                 if shown:
                     runtime.post(Published(command.part, runtime.now()))
+            finally:
+                self._answered.set()
+
+    async def _answers_first(self) -> None:
+        """Let an answer that is due go before what can wait: a PLC takes one request after the other.
+
+        One answer only, so that triggers are read however many answers there are.
+        """
+        if not self._runtime.answers.empty():
+            self._answered.clear()
+        await self._answered.wait()
 
     async def _write_answer(self, command: Publish) -> bool:
         """Write the block and what tells the PLC of it. False when the part's session ended before the PLC was told."""
@@ -211,6 +257,7 @@ class PlcDuty:
                 continue
             try:
                 await self._write_signals()
+                await self._answers_first()
                 if runtime.now() >= rest_from and await self._write_rest():
                     rest_from = self._in(gap)
                     if alarm is not None:
@@ -241,7 +288,7 @@ class PlcDuty:
         return bool(due)
 
     def _difference(self) -> dict[str, StatusValue]:
-        values: dict[str, StatusValue] = {**core.outputs(self._runtime.station), "Heartbeat": self.heartbeat}
+        values: dict[str, StatusValue] = {**outputs(self._runtime.station), "Heartbeat": self.heartbeat}
         return {tag: value for tag, value in values.items() if self._written.get(tag) != value}
 
     async def _write(self, values: Mapping[str, StatusValue]) -> None:

@@ -40,6 +40,11 @@ class PlcReading:
 class PlcLink(Protocol):
     """The PLC's tags. One connection at a time; after any DeviceError the caller closes and connects anew."""
 
+    @property
+    def polls(self) -> bool:
+        """Reads fall due at an interval, whether anything changed or not."""
+        ...
+
     async def connect(self, deadline: Ns) -> None:
         """Connect and check existence, type and access of every tag.
 

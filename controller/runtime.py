@@ -21,11 +21,11 @@ from controller.ports import Camera, ImageStore, Journal, Latch, Record
 from controller.recipes import Lane, LoadedRecipe, RecipeBook
 from models.errors import ImageUnfit, ModelError
 from models.frame import Frame
-from statemachines import station as core
-from statemachines.cycle import Stage
+from statemachines.cycle.state import Stage
 from statemachines.errors import IllegalEvent
 from statemachines.jobs import REPLAY
-from statemachines.station import Station
+from statemachines.station.state import Station
+from statemachines.station.step import step
 from statemachines.vocabulary import (
     ArmDeadline,
     Assessment,
@@ -123,6 +123,9 @@ class Runtime:
         self.answers: asyncio.Queue[Publish] = asyncio.Queue()
         self.changed = asyncio.Event()
         self.ending = asyncio.Event()
+        self.judged = asyncio.Event()
+        """No frame is with the models."""
+        self.judged.set()
         self.exit_code = 0
         self._devices = devices
         self._on_outcome = on_outcome
@@ -130,6 +133,7 @@ class Runtime:
         self._work: dict[PartKey, PartWork] = {}
         self._recipes: dict[str, LoadedRecipe] = {}
         self._captures = Captures(devices.cameras, self.now, self.post, self._took)
+        self._judging = 0
         self._inbox: deque[Event] = deque()
         self._busy = False
         self._tasks: asyncio.TaskGroup | None = None
@@ -193,11 +197,11 @@ class Runtime:
 
     def _take(self, event: Event) -> None:
         try:
-            self.station, commands = core.step(self.station, event)
+            self.station, commands = step(self.station, event)
         except IllegalEvent as error:
             logger.critical("illegal event, failsafe", event=type(event).__name__, why=str(error))
             tripped = FailsafeTripped(self.now(), FaultCode.ILLEGAL_EVENT, str(error))
-            self.station, commands = core.step(self.station, tripped)
+            self.station, commands = step(self.station, tripped)
         for command in commands:
             self._perform(command)
 
@@ -278,9 +282,15 @@ class Runtime:
 
         if not self._devices.lane.submit(inspector, frame, done):
             self.post(Failed(part, view, self.now(), Reason.OVERRUN, "the inference queue is full"))
+            return
+        self._judging += 1
+        self.judged.clear()
 
     def _judged(self, part: PartKey, view: str, result: Assessment | Exception, duration_ns: int) -> None:
         at, work = self.now(), self._work.get(part)
+        self._judging -= 1
+        if not self._judging:
+            self.judged.set()
         if work is not None:
             work.inference_ns = max(work.inference_ns, duration_ns)
         if isinstance(result, Exception):

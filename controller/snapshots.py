@@ -27,7 +27,7 @@ from controller.status.messages import (
     StopJobs,
 )
 from statemachines import jobs as core_jobs
-from statemachines.handshake import Link
+from statemachines.handshake.state import Link
 from statemachines.vocabulary import (
     ActNoted,
     Mode,

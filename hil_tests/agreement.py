@@ -68,7 +68,8 @@ def compare(
             result.untriggered += 1
             continue
         # By its name too: under a number that a faulty PLC used twice lies another part.
-        rows = [row for row in journal.rows(part.session_id, part.seq) if str(row.part_id) == str(part.part_id)]
+        numbered = journal.rows(part.session_id, part.seq)
+        rows = [row for row in numbered if str(row.part_id) == str(part.part_id)]
         result.in_journal += len(rows)
         name = f"part {part.part_id} ({part.session_id}/{part.seq})"
         outage = next((outage for outage in outages if outage.covers(part.trigger_ns)), None)
@@ -81,6 +82,8 @@ def compare(
             _check_answered(result, name, part, rows, outage)
         else:
             _check_missing(result, name, part, rows, outage)
+            if part.acknowledged and not numbered:
+                result.complain(f"{name} was acknowledged, the journal does not know it")
     return result
 
 
@@ -112,8 +115,6 @@ def _check_missing(
         result.complain(f"{name} was never answered, the journal says it was")
     if rows and rows[0].verdict is None:
         result.complain(f"{name} never ended in the journal")
-    if part.acknowledged and not rows:
-        result.complain(f"{name} was acknowledged, the journal does not know it")
     if outage is None:
         result.missing_unexplained += 1
         why = rows[0].why if rows else "the journal does not know it"

@@ -12,12 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from controller.sim.workspace import PACKAGES, RECIPES
+from hil_tests.cell import RESULTS, Cell, Result
 from hil_tests.faults.matrix import MATRIX, spoken
-from hil_tests.rigfile import RIGS
-from hil_tests.run import Cell
+from hil_tests.rigfile import MODES, RIGS
 
 console = Console()
 
@@ -31,17 +31,9 @@ class Report:
     conditions: str
     cells: list[Cell]
 
-    @property
-    def failed(self) -> list[Cell]:
-        return [cell for cell in self.cells if cell.problems]
-
-    @property
-    def skipped(self) -> list[Cell]:
-        return [cell for cell in self.cells if cell.skipped]
-
-    @property
-    def passed(self) -> list[Cell]:
-        return [cell for cell in self.cells if cell.passed]
+    def of(self, result: Result) -> list[Cell]:
+        """Cells with this result."""
+        return [cell for cell in self.cells if cell.result == result]
 
     def identity(self) -> dict[str, str]:
         """What was tested, with the SHA-256 of every file that decides about it."""
@@ -66,11 +58,6 @@ class Report:
         return known
 
 
-def result_of(cell: Cell) -> str:
-    """passed, failed or skipped."""
-    return "skipped" if cell.skipped else "failed" if cell.problems else "passed"
-
-
 def measured(cell: Cell) -> str:
     """What came of a cell, for people."""
     if cell.skipped:
@@ -85,39 +72,39 @@ def measured(cell: Cell) -> str:
     return "; ".join(said)
 
 
-_COLOURS = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
+_COLOURS: dict[Result, str] = {"passed": "green", "repeated": "cyan", "failed": "bold red", "skipped": "dim"}
+_MARKS: dict[Result, str] = {"passed": "✓", "repeated": "2", "failed": "✗", "skipped": "·"}
 
 
-def print_cell(cell: Cell) -> None:
-    """One line as soon as a cell is done."""
-    result = result_of(cell)
-    colour = _COLOURS[result]
-    console.print(f"[{colour}]{result:7}[/{colour}] {cell.took_s:5.1f} s  {cell.fault.name:28} ", end="")
+def print_cell(cell: Cell, where: str = "") -> None:
+    """One line as soon as a cell is done, and one for each thing that is wrong with it."""
+    colour = _COLOURS[cell.result]
+    console.print(f"[{colour}]{cell.result:8}[/{colour}] {where}  {cell.took_s:5.1f} s  {cell.fault.name:28} ", end="")
     console.print(f"{cell.rig.name} {cell.mode}: {measured(cell)}", markup=False, highlight=False, soft_wrap=True)
-    for problem in cell.problems:
-        console.print(f"          {problem}", markup=False, highlight=False)
+    for problem in (*cell.complaints, *(f"first attempt: {late}" for late in cell.earlier)):
+        console.print(f"          {problem}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_report(report: Report) -> None:
-    """The matrix as a table: a row per fault, a column per rig and mode."""
-    columns = list(dict.fromkeys((cell.rig.name, cell.mode) for cell in report.cells))
-    table = Table("fault", *(f"{rig}\n{mode}" for rig, mode in columns), title="Fault matrix")
+    """The matrix as a table: a row per fault, a column per rig, a mark per mode."""
+    rigs = list(dict.fromkeys(cell.rig.name for cell in report.cells))
+    modes = [mode for mode in MODES if any(cell.mode == mode for cell in report.cells)]
+    legend = "   ".join(f"{_MARKS[result]} {result}" for result in RESULTS)
+    caption = f"{', '.join(modes)} in each column; {legend}"
+    table = Table(Column("fault", no_wrap=True), title="Fault matrix", caption=caption)
+    for rig in rigs:
+        table.add_column(rig.replace("-", "-\n"), overflow="fold", min_width=2 * len(modes) - 1)
     by_place = {(cell.fault.name, cell.rig.name, cell.mode): cell for cell in report.cells}
     for name in dict.fromkeys(cell.fault.name for cell in report.cells):
-        marks = [_mark(by_place.get((name, rig, mode))) for rig, mode in columns]
+        marks = (" ".join(_mark(by_place.get((name, rig, mode))) for mode in modes) for rig in rigs)
         table.add_row(name, *marks)
     console.print(table)
-    console.print(
-        f"{len(report.passed)} passed, {len(report.failed)} failed, {len(report.skipped)} skipped "
-        f"in {report.took_s:.0f} s ({report.conditions})"
-    )
+    counts = ", ".join(f"{len(report.of(result))} {result}" for result in RESULTS)
+    console.print(f"{counts} in {report.took_s / 60:.1f} min ({report.conditions})")
 
 
 def _mark(cell: Cell | None) -> str:
-    if cell is None:
-        return "–"
-    result = result_of(cell)
-    return f"[{_COLOURS[result]}]{result}[/{_COLOURS[result]}]"
+    return "–" if cell is None else f"[{_COLOURS[cell.result]}]{_MARKS[cell.result]}[/{_COLOURS[cell.result]}]"
 
 
 def write_junit(report: Report, path: Path) -> None:
@@ -130,8 +117,8 @@ def write_junit(report: Report, path: Path) -> None:
             "testsuite",
             name=f"{rig}-{mode}",
             tests=str(len(cells)),
-            failures=str(sum(bool(cell.problems) for cell in cells)),
-            skipped=str(sum(bool(cell.skipped) for cell in cells)),
+            failures=str(sum(cell.result == "failed" for cell in cells)),
+            skipped=str(sum(cell.result == "skipped" for cell in cells)),
             timestamp=report.began.isoformat(timespec="seconds"),
         )
         for cell in cells:
@@ -139,9 +126,13 @@ def write_junit(report: Report, path: Path) -> None:
             case.set("time", f"{cell.took_s:.2f}")
             if cell.skipped:
                 ET.SubElement(case, "skipped", message=cell.skipped)
-            elif cell.problems:
-                ET.SubElement(case, "failure", message=cell.problems[0]).text = "\n".join(cell.problems + cell.notes)
-            ET.SubElement(case, "system-out").text = f"expected: {cell.expected.text()}\nmeasured: {measured(cell)}"
+            elif cell.complaints:
+                ET.SubElement(case, "failure", message=cell.complaints[0]).text = "\n".join(
+                    cell.complaints + cell.notes
+                )
+            said = [f"expected: {cell.expected.text()}", f"measured: {measured(cell)}"]
+            said += [f"attempt {number}: {late}" for number, late in enumerate(cell.earlier, start=1)]
+            ET.SubElement(case, "system-out").text = "\n".join(said)
     ET.indent(suites)
     ET.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
 

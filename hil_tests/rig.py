@@ -48,6 +48,9 @@ RESTING: dict[Mode, GateAction] = {
 
 RECIPE_IDS = {"washer": 1, "washer-b": 2, "nan": 3, "slow": 4, "hung": 5, "missing": 6, "quick": 7}
 _FAULTY = ("nan", "slow", "hung", "missing", "quick")
+IMAGES_MB = 32
+"""For images: the small disk of some rigs must not fill by itself."""
+
 _START_S = 60.0
 
 
@@ -219,6 +222,7 @@ class Rig:
             recipes=recipes,
             packages=packages,
             ok_images="none",
+            image_budget_mb=IMAGES_MB,
         )
         text = self.workspace.station.read_text(encoding="utf-8")
         text += "\n[inference]\nhard_limit_ms = 800\ngrace_ms = 300\n"
@@ -318,9 +322,9 @@ class Rig:
         """Wait until nothing forbids the PLC a trigger."""
         self.wait_live(lambda live: live.hindrance == "", timeout_s)
 
-    def wait_hindered(self, timeout_s: float = 30.0) -> str:
-        """Wait until something forbids the PLC a trigger; what."""
-        return self.plc.wait_live(lambda live: live.hindrance != "", timeout_s).hindrance
+    def wait_hindered(self, timeout_s: float = 30.0, by: str = "") -> str:
+        """Wait until something, or just this, forbids the PLC a trigger; what."""
+        return self.plc.wait_live(lambda live: live.hindrance != "" and by in ("", live.hindrance), timeout_s).hindrance
 
     def request_recipe(self, recipe_id: int, timeout_s: float = 30.0) -> None:
         """Ask for a product and wait until the station loaded or refused it and the PLC may trigger again."""

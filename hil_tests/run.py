@@ -1,31 +1,28 @@
-"""Runs the fault matrix: cell after cell on a rig that is kept as long as it is healthy, each judged by the PLC's tally
-and the journal."""
+"""Runs the cells of one rig: one after the other, on a rig that is kept as long as it is healthy."""
 
 from __future__ import annotations
 
-import os
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from controller.errors import DeviceError
 from controller.sim.tally import PartTally
-from hil_tests.agreement import Agreement, Outage, compare
-from hil_tests.faults.bench import Bench, dwell
+from hil_tests.agreement import Outage
+from hil_tests.cell import Cell
+from hil_tests.faults.bench import Bench, RigTooSlow
 from hil_tests.faults.disk import can_mount, small_disk
-from hil_tests.faults.matrix import Expectation, Fault
 from hil_tests.faults.real import REAL_SCRIPTS
 from hil_tests.faults.scripts import scripts
 from hil_tests.faults.station import faketime_library
-from hil_tests.journal import REASONS, VERDICTS
-from hil_tests.law import OUTCOMES, gate
+from hil_tests.judge import judge_answers, judge_journal, judge_tally
+from hil_tests.law import gate
 from hil_tests.real_rig import RealRig
 from hil_tests.rig import Rig, RigBroken, RigOptions, State
-from hil_tests.rigfile import Mode, RigFile
+from hil_tests.rigfile import RigFile
 
 WHY_NOT = {
     "soft PLC": "only a simulated PLC can be told to do this",
@@ -34,64 +31,11 @@ WHY_NOT = {
     "small disk": "needs root and the right to mount a disk of its own",
     "libfaketime": "libfaketime is not installed (Debian: apt-get install libfaketime)",
 }
-_ZEROS = ("duplicate", "wrong_part", "late_acted", "stale", "unexpected", "torn")
-_LATE = frozenset({"NO_DECISION/LATE_TRIGGER", "NO_DECISION/DEADLINE", "NO_DECISION/CAMERA"})
-_SETTLE_S = 5.0
-
-
-@dataclass(slots=True)
-class Cell:
-    """One fault on one rig in one mode, and what came of it. problems: empty when it passed.
-
-    slack: by how much the time limits are stretched, for a computer that others use at the same time.
-    """
-
-    fault: Fault
-    rig: RigFile
-    mode: Mode
-    expected: Expectation
-    slack: float = 1.0
-    skipped: str = ""
-    answers: list[str] = field(default_factory=list[str])
-    safe_ms: float | None = None
-    recover_ms: float | None = None
-    latch: int = 0
-    notes: list[str] = field(default_factory=list[str])
-    problems: list[str] = field(default_factory=list[str])
-    took_s: float = 0.0
-
-    @property
-    def name(self) -> str:
-        return f"{self.fault.name}[{self.rig.name}-{self.mode}]"
-
-    @property
-    def passed(self) -> bool:
-        return not self.skipped and not self.problems
-
+ATTEMPTS = 2
+"""A computer that others use may be late at any moment; twice in the same cell is no chance. What must never happen,
+not even once, is not tried again: only `Cell.late` is, and the report says so."""
 
 Progress = Callable[[Cell], None]
-
-
-def run_matrix(
-    rigs: Iterable[RigFile],
-    modes: Iterable[Mode],
-    faults: list[Fault],
-    folder: Path,
-    progress: Progress,
-    slack: float = 1.0,
-) -> list[Cell]:
-    """Every cell; `progress` is called with each as it is done."""
-    done: list[Cell] = []
-    for rig in rigs:
-        for mode in modes:
-            cells = [Cell(fault, rig, mode, fault.expectation(mode), slack) for fault in faults if fits(fault, rig)]
-            done += run_cells(cells, folder / f"{rig.name}-{mode}", progress)
-    return done
-
-
-def fits(fault: Fault, rig: RigFile) -> bool:
-    """Whether the row speaks of this rig's profile at all."""
-    return rig.plc.profile in fault.profiles
 
 
 def run_cells(cells: list[Cell], folder: Path, progress: Progress) -> list[Cell]:
@@ -148,8 +92,9 @@ def _offers(rig: RigFile) -> frozenset[str]:
 
 
 def _why_not(cell: Cell, offers: frozenset[str]) -> str:
-    if cell.rig.plc.protocol in cell.fault.skip:
-        return cell.fault.skip[cell.rig.plc.protocol]
+    impossible = cell.fault.impossible(cell.rig.plc.protocol, cell.rig.plc.profile, cell.mode)
+    if impossible:
+        return impossible
     missing = sorted(cell.fault.needs - offers)
     return "; ".join(WHY_NOT.get(need, f"the rig has no {need}") for need in missing)
 
@@ -167,25 +112,17 @@ class CellRunner:
     def __exit__(self, *_: object) -> None:
         self._keeper.drop()
 
-    def run(self, cell: Cell) -> None:
+    def run(self, cell: Cell, attempts: int = ATTEMPTS) -> None:
         """Run one cell, or say why it is skipped; what comes of it is in the cell."""
         began = time.monotonic()
         cell.skipped = _why_not(cell, self._offers)
         if not cell.skipped:
             _run_cell(cell, self._keeper)
-            if cell.problems and not any(problem.startswith(_ZEROS) for problem in cell.problems):
-                self._once_more(cell)
+            while cell.late and not cell.problems and len(cell.earlier) < attempts - 1:
+                cell.earlier.append("; ".join(cell.late))
+                cell.late, cell.notes = [], []
+                _run_cell(cell, self._keeper)
         cell.took_s = time.monotonic() - began
-
-    def _once_more(self, cell: Cell) -> None:
-        """A computer that others use may be late at any moment; twice in the same cell is no chance. What must never
-        happen, not even once, is not tried again. The report says that there was a first attempt, and what it was."""
-        first = "; ".join(cell.problems)
-        again = Cell(cell.fault, cell.rig, cell.mode, cell.expected, cell.slack)
-        _run_cell(again, self._keeper)
-        cell.answers, cell.safe_ms, cell.recover_ms = again.answers, again.safe_ms, again.recover_ms
-        cell.latch, cell.problems = again.latch, again.problems
-        cell.notes = [*again.notes, f"second attempt; the first: {first}"]
 
 
 class _RigKeeper:
@@ -203,7 +140,8 @@ class _RigKeeper:
             self._count += 1
             folder = self._folder / str(self._count)
             disk = self._open.enter_context(small_disk(folder / "disk")) if "small disk" in self._offers else None
-            options = RigOptions(mode=cell.mode, data_dir=disk, packages=self._folder.parent / "packages")
+            packages = self._folder.parent / "packages"
+            options = RigOptions(mode=cell.mode, data_dir=disk, packages=packages)
             self._rig = self._open.enter_context(Rig(cell.rig, folder, options))
         self._rig.bring(State.RUNNING)
         return self._rig
@@ -222,17 +160,19 @@ def _run_cell(cell: Cell, keeper: _RigKeeper) -> None:
         bench.begin()
         with rig.journal() as journal:
             after = journal.last_event()
-        before = rig.plc.tally().figures, len(rig.past)
+        before, past = rig.plc.tally().figures, len(rig.past)
         began_ns = time.monotonic_ns()
         scripts()[cell.fault.name](bench)
         recovered = _recover(bench)
         parts = [_seen(rig, part_id) for part_id in bench.brought]
-        outage = Outage(cell.fault.name, began_ns, recovered)
-        _judge(cell, bench, parts, recovered)
-        _judge_tally(cell, rig, before)
-        _judge_journal(cell, rig, parts, outage, after)
+        judge_answers(cell, bench, parts, recovered)
+        judge_tally(cell, rig, before, past)
+        judge_journal(cell, rig, parts, Outage(cell.fault.name, began_ns, recovered), after)
         if bench.fresh_station:
             rig.stop_station()
+    except RigTooSlow as error:
+        cell.late.append(str(error))
+        keeper.drop()
     except (RigBroken, DeviceError, RuntimeError, AssertionError, OSError, TimeoutError) as error:
         cell.problems.append(f"{type(error).__name__}: {error}")
         cell.notes.append(traceback.format_exc(limit=-3))
@@ -255,78 +195,3 @@ def _seen(rig: Rig, part_id: int) -> PartTally:
         if part.part_id == part_id:
             return part
     return rig.seen(part_id)
-
-
-def _judge(cell: Cell, bench: Bench, parts: list[PartTally], recovered: int) -> None:
-    expected = cell.expected
-    cell.answers = [answer_of(part) for part in parts]
-    cell.latch, cell.notes = bench.latch, [*cell.notes, *bench.notes]
-    cell.safe_ms = _safe_ms(bench, parts)
-    cell.recover_ms = max(recovered - bench.ended_ns, 0) / 1e6 if bench.ended_ns else None
-    for index, (part, answer) in enumerate(zip(parts, cell.answers, strict=True)):
-        newest = index == len(parts) - 1 and expected.last is not None
-        allowed = expected.last if newest and expected.last is not None else expected.answers
-        if cell.slack > 1 and "OK/DECIDED" in allowed:
-            # Where time limits are stretched, the station may be late as well: safe, and no matter of the fault.
-            allowed |= _LATE
-        if answer not in allowed:
-            cell.problems.append(f"part {part.part_id} got {answer}, expected {' or '.join(sorted(allowed))}")
-        # An answer that came when the part was at the gate already is none.
-        in_time = "NONE" if part.late else answer.split("/")[0]
-        wanted = expected.gate if expected.gate is not None else gate(cell.mode, in_time)
-        if part.outcome != wanted:
-            met = OUTCOMES.get(part.outcome if part.outcome is not None else -1, str(part.outcome))
-            cell.problems.append(f"part {part.part_id} ({answer}): gate {met}, expected {OUTCOMES[wanted]}")
-    if cell.safe_ms is not None and not cell.safe_ms <= expected.safe_ms * cell.slack:
-        cell.problems.append(f"safe after {cell.safe_ms:.0f} ms, allowed are {expected.safe_ms:g}")
-    if cell.recover_ms is not None and not cell.recover_ms <= expected.recover_ms * cell.slack:
-        cell.problems.append(f"Ready after {cell.recover_ms:.0f} ms, allowed are {expected.recover_ms:g}")
-    if bench.latch != expected.latch and cell.fault.name != "memory-short":
-        cell.problems.append(f"failsafe {bench.latch} latched, expected {expected.latch}")
-
-
-def _safe_ms(bench: Bench, parts: list[PartTally]) -> float | None:
-    """From the fault, or the trigger, until the PLC knew."""
-    if bench.hindered_ns:
-        return (bench.hindered_ns - bench.began_ns) / 1e6
-    answered = [(part.answered_ns - part.trigger_ns) / 1e6 for part in parts if part.answers]
-    unanswered = [bench.rig.options.gate_delay_ms for part in parts if part.seq and not part.answers]
-    return max([*answered, *unanswered], default=None)
-
-
-def answer_of(part: PartTally) -> str:
-    """What the PLC got for a part, in words."""
-    if not part.seq:
-        return "UNTRIGGERED"
-    if not part.answers:
-        return "NONE"
-    return f"{VERDICTS.get(part.verdict, part.verdict)}/{REASONS.get(part.reason, part.reason)}"
-
-
-def _judge_tally(cell: Cell, rig: Rig, before: tuple[object, int]) -> None:
-    """The zeros that hold in every cell, over every PLC run of it."""
-    figures, past = before
-    runs = [*rig.past[past:], rig.plc.tally().figures]
-    for name in _ZEROS:
-        count = sum(getattr(run, name) for run in runs) - getattr(figures, name)
-        if count:
-            cell.problems.append(f"{name}: {count}, must be 0")
-
-
-def _judge_journal(cell: Cell, rig: Rig, parts: list[PartTally], outage: Outage, after: int) -> None:
-    """The journal tells the same story, and holds the events that the fault must leave."""
-    until = time.monotonic() + _SETTLE_S
-    while True:
-        with rig.journal() as journal:
-            agreement: Agreement = compare(parts, journal, [outage])
-            lacking = [kind for kind in cell.expected.events if not journal.events(kind, after)]
-        if (agreement.whole and not lacking) or time.monotonic() > until:
-            break
-        dwell(0.02)
-    cell.problems += agreement.complaints
-    cell.problems += [f"the journal holds no event {kind!r}" for kind in lacking]
-
-
-def conditions() -> str:
-    """Under which the figures were taken."""
-    return f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"

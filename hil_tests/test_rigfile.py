@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 
+from hil_tests.__main__ import simulated_rigs
 from hil_tests.faults.matrix import load_matrix
 from hil_tests.faults.scripts import scripts
-from hil_tests.rigfile import MODES, RigFileError, find_rig, known_rigs, load_rig
+from hil_tests.rigfile import MODES, Profile, RigFileError, find_rig, known_rigs, load_rig
 from hil_tests.run import WHY_NOT
+from hil_tests.schedule import plan
+
+PROFILES: tuple[Profile, ...] = ("sequence", "four-phase")
 
 
 @pytest.mark.parametrize("name", known_rigs())
@@ -54,10 +59,34 @@ def test_the_matrix_covers_what_a_line_does_to_a_station() -> None:
     assert {fault.name for fault in rows} == set(scripts()), "every row has its script, every script its row"
     for fault in rows:
         assert fault.needs <= set(WHY_NOT) | {"station process"}, f"{fault.name} needs what no rig can offer"
-        for mode in MODES:
-            expected = fault.expectation(mode)
+        for mode, profile in product(MODES, PROFILES):
+            expected = fault.expectation(mode, profile)
             assert expected.safe_ms > 0
             assert expected.recover_ms > 0
+
+
+def test_every_fault_meets_every_protocol_profile_and_mode_or_says_why_not() -> None:
+    rigs = [find_rig(name) for name in simulated_rigs()]
+    cells = [cell for batch in plan(rigs, MODES, load_matrix()) for cell in batch]
+    assert len(cells) == len(load_matrix()) * 6 * 3
+    for fault in load_matrix():
+        mine = [cell for cell in cells if cell.fault.name == fault.name]
+        possible = [c for c in mine if not fault.impossible(c.rig.plc.protocol, c.rig.plc.profile, c.mode)]
+        assert possible, f"{fault.name} can exist nowhere"
+        assert all(len(why) > 8 for why in fault.skip.values()), f"{fault.name}: a reason is a sentence"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {f"{bit}-ack-{how}" for bit in ("session", "result") for how in ("never", "early")},
+        {"session-ack-wrong", "result-ack-stuck"},
+        {"trigger-never-released", "trigger-dropped-early", "trigger-pulse-missed", "trigger-before-id"},
+        {"result-queue-overrun", "enable-dropped"},
+    ],
+)
+def test_acknowledgements_and_triggers_go_wrong_in_every_way(rows: set[str]) -> None:
+    assert rows <= {fault.name for fault in load_matrix()}
 
 
 def test_a_real_rig_offers_only_what_can_be_done_there() -> None:

@@ -8,7 +8,12 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 
-from statemachines import cycle, four_phase, handshake, line, phases
+from statemachines import line
+from statemachines.cycle.state import Stage
+from statemachines.cycle.table import TABLE
+from statemachines.handshake import four_phase, phases, results, sequence_profile, triggers
+from statemachines.handshake.session import Table as SessionTable
+from statemachines.handshake.state import Link
 
 _INTRO = """# State machines
 
@@ -21,16 +26,16 @@ def render() -> str:
     return "\n".join(
         [
             _INTRO,
-            "## Part cycle (`statemachines/cycle.py`)\n",
+            "## Part cycle (`statemachines/cycle/table.py`)\n",
             _part_cycle(),
-            "\n## Handshake with the PLC, sequence profile (`statemachines/handshake.py`)\n",
-            _session(handshake.TABLE),
-            "\n## Session with the PLC, four-phase profile (`statemachines/four_phase.py`)\n",
+            "\n## Handshake with the PLC, sequence profile (`statemachines/handshake/sequence_profile.py`)\n",
+            _session(sequence_profile.TABLE),
+            "\n## Session with the PLC, four-phase profile (`statemachines/handshake/four_phase.py`)\n",
             _session(four_phase.TABLE),
             "\nWhile a session is open each part's trigger and the results have a handshake of their own.\n",
-            "\n### Trigger\n",
+            "\n### Trigger (`statemachines/handshake/triggers.py`)\n",
             _trigger(),
-            "\n### Result\n",
+            "\n### Result (`statemachines/handshake/results.py`)\n",
             _result(),
             "\n## Line (`statemachines/line.py`)\n",
             _line(),
@@ -48,26 +53,26 @@ def _mermaid(edges: dict[tuple[str, str], list[str]], start: str) -> str:
 
 def _part_cycle() -> str:
     edges: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for (stage, event), (targets, _) in cycle.TABLE.items():
+    for (stage, event), (targets, _) in TABLE.items():
         for target in targets:
             edges[(stage.name, target.name)].append(event.__name__)
-    return _mermaid(edges, cycle.Stage.CAPTURING.name)
+    return _mermaid(edges, Stage.CAPTURING.name)
 
 
-def _session(table: handshake.Table) -> str:
+def _session(table: SessionTable) -> str:
     edges: dict[tuple[str, str], list[str]] = defaultdict(list)
     edges[("OFFLINE", "WAITING")].append("LinkUp")
     for (link, sign), (target, _) in table.items():
         edges[(link.name, target.name)].append(sign.name)
-    for link in handshake.Link:
-        if link is not handshake.Link.OFFLINE:
+    for link in Link:
+        if link is not Link.OFFLINE:
             edges[(link.name, "OFFLINE")].append("LinkLost")
-    return _mermaid(edges, handshake.Link.OFFLINE.name)
+    return _mermaid(edges, Link.OFFLINE.name)
 
 
 def _trigger() -> str:
     edges: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for (phase, sign), (target, _) in four_phase.TRIGGERS.items():
+    for (phase, sign), (target, _) in triggers.TRIGGERS.items():
         edges[(phase.name, target.name)].append(sign.name)
     taken, acknowledged = phases.TriggerPhase.TAKEN, phases.TriggerPhase.ACKNOWLEDGED
     edges[(taken.name, acknowledged.name)].append("TriggerCommitted")
@@ -76,7 +81,7 @@ def _trigger() -> str:
 
 def _result() -> str:
     edges: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for (phase, sign), (target, _) in four_phase.RESULTS.items():
+    for (phase, sign), (target, _) in results.RESULTS.items():
         edges[(phase.name, target.name)].append(sign.name)
     phase = phases.ResultPhase
     edges[(phase.FREE.name, phase.WRITING.name)].append("Publish")

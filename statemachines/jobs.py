@@ -9,19 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from statemachines import cycle as part_cycle
-from statemachines.cycle import FINAL, Cycle
-from statemachines.handshake import Handshake, Link
-from statemachines.vocabulary import (
-    Command,
-    JobRequested,
-    Mode,
-    Ns,
-    PartKey,
-    Publish,
-    RecipeFacts,
-    RecordTrigger,
-)
+from statemachines.cycle.answer import conclude as conclude_part
+from statemachines.cycle.state import FINAL, Cycle, Stage, recorded
+from statemachines.cycle.views import begin as begin_part
+from statemachines.handshake.state import Handshake, Link
+from statemachines.vocabulary import Command, JobRequested, Mode, Ns, PartKey, Publish, RecipeFacts
 
 OPCUA = "opcua"
 """Source of jobs that clients of the status server start."""
@@ -59,7 +51,7 @@ def begin(event: JobRequested, recipe: RecipeFacts) -> tuple[Cycle, tuple[Comman
     cycle = Cycle(
         part=event.part,
         part_id=event.part_id,
-        stage=part_cycle.Stage.CAPTURING,
+        stage=Stage.CAPTURING,
         recipe=recipe,
         mode=Mode.SHADOW,
         plc_epoch=0,
@@ -67,20 +59,8 @@ def begin(event: JobRequested, recipe: RecipeFacts) -> tuple[Cycle, tuple[Comman
         seen_at=event.at,
         deadline=Ns(event.at + recipe.deadline_ns),
     )
-    record = RecordTrigger(
-        part=event.part,
-        part_id=event.part_id,
-        at=event.at,
-        triggered_at=event.at,
-        deadline=cycle.deadline,
-        mode=cycle.mode,
-        recipe_id=recipe.id,
-        recipe_hash=recipe.hash,
-        plc_epoch=0,
-        encoder_pos=0,
-        meas_id=event.meas_id,
-    )
-    cycle, commands = part_cycle.begin(cycle)
+    record = recorded(cycle, recipe.id, meas_id=event.meas_id)
+    cycle, commands = begin_part(cycle)
     return cycle, (record, *commands)
 
 
@@ -89,7 +69,7 @@ def conclude(cycle: Cycle, commands: tuple[Command, ...]) -> tuple[Cycle, tuple[
     kept: list[Command] = []
     for command in commands:
         if isinstance(command, Publish):
-            cycle, ended = part_cycle.conclude(cycle, cycle.handed_at)
+            cycle, ended = conclude_part(cycle, cycle.handed_at)
             kept += ended
         else:
             kept.append(command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from statemachines.cycle import Cycle
+from statemachines.cycle.state import Cycle
 from statemachines.vocabulary import Health
 
 RECOVERED_AFTER = 20

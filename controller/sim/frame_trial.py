@@ -43,9 +43,9 @@ _SAMPLE_S = 2.0
 
 @dataclass
 class MemoryWatch:
-    """Memory of the station's processes over the run, in MB."""
+    """Memory of the station's processes over the run, in MB by process."""
 
-    samples: list[float] = field(default_factory=list[float])
+    samples: list[dict[int, float]] = field(default_factory=list[dict[int, float]])
     _next: float = 0.0
 
     def look(self, pid: int) -> None:
@@ -53,17 +53,23 @@ class MemoryWatch:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _SAMPLE_S
-            self.samples.append(sum(_resident_mb(process) for process in _family(pid)))
+            self.samples.append({process: _own_mb(process) for process in _family(pid)})
 
     @property
     def growth(self) -> float:
-        """Largest of the second half against the middle of the first half after warm-up, as a share."""
-        warm = self.samples[round(len(self.samples) * _WARM_UP) :]
+        """Middle of the second half against the middle of the first, after warm-up, as a share."""
+        warm = [sum(sample.values()) for sample in self.samples[round(len(self.samples) * _WARM_UP) :]]
         half = len(warm) // 2
         if half < 1:
             return 0.0
         before, after = sorted(warm[:half]), sorted(warm[half:])
         return after[len(after) // 2] / before[len(before) // 2] - 1
+
+    def as_json(self) -> dict[str, list[float]]:
+        """By process, in the order of their start, some fifty samples of its memory."""
+        some = self.samples[:: max(len(self.samples) // 50, 1)]
+        processes = sorted({process for sample in self.samples for process in sample})
+        return {str(pid): [round(sample.get(pid, 0.0), 1) for sample in some] for pid in processes}
 
 
 def _family(pid: int) -> list[int]:
@@ -74,13 +80,14 @@ def _family(pid: int) -> list[int]:
     return [pid, *(found for child in children for found in _family(int(child)))]
 
 
-def _resident_mb(pid: int) -> float:
-    """What the process has for itself, and its share of what it has with others."""
+def _own_mb(pid: int) -> float:
+    """What the process made itself, and its share of what it shares. Files that it maps are left out: its share of a
+    library changes with every other program that maps the same."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:
         return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:"))) / 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +159,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A whole run. growth: of the memory of the station's processes, as a share."""
+    """A whole run."""
 
     report: LineReport
     judged: Judged
-    growth: float
+    memory: MemoryWatch
 
     @property
     def safe(self) -> bool:
@@ -172,7 +179,8 @@ class Trial:
             "wrong_reason": judged.wrong_reason,
             "lost": judged.lost,
             "faults": judged.faults,
-            "memory_growth": self.growth,
+            "memory_growth": self.memory.growth,
+            "memory_mb": self.memory.as_json(),
             "replug_s": list(judged.replug_s),
         }
 
@@ -181,7 +189,7 @@ def run_trial(settings: LineSettings, folder: Path) -> Trial:
     """Run the line and judge it. Raises DeviceError when the simulation itself fails."""
     memory = MemoryWatch()
     report = run_line(settings, folder, watch=memory.look)
-    return Trial(report, judge(report.tally.parts, barrier(settings, folder), settings.views), memory.growth)
+    return Trial(report, judge(report.tally.parts, barrier(settings, folder), settings.views), memory)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -212,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(f"parts without a usable frame: {judged.spoilt}, decided all the same: {judged.trusted}")
     console.print(f"of them with a reason that does not fit: {judged.wrong_reason}")
     console.print(f"parts with good frames that were not decided: {judged.lost or 0}")
-    console.print(f"memory, second half against first: {trial.growth:+.1%}")
+    console.print(f"memory, second half against first: {trial.memory.growth:+.1%}")
     late = False
     if judged.replug_s:
         p95 = percentile(judged.replug_s, 0.95)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from controller.sim.plc_image import ModeWord, PartId
 from controller.sim.tally import PartTally, TallySummary
@@ -133,6 +134,18 @@ class BlindSensor:
     parts: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class ForceOutput:
+    """Hold one output at a value, whatever the program writes, as a controller's force table does; for_ms 0 lets go.
+
+    clear_rings 0: the rings keep what stands in them when the program would empty them.
+    """
+
+    name: Literal["session_ack", "result_ack", "trigger", "clear_rings"]
+    value: int
+    for_ms: float
+
+
 PlcCommand = (
     StartLine
     | EndPlc
@@ -152,6 +165,7 @@ PlcCommand = (
     | DelaySeq
     | RestartProgram
     | BlindSensor
+    | ForceOutput
 )
 
 

@@ -1,43 +1,39 @@
 """The simulated PLC's tags in the words of its program, whatever the protocol that serves them.
 
-`TagServer` is what a protocol must offer; one file each implements it. The names are listed here once more, apart from
-the station's own table, so that one mistake cannot hide on both sides.
+`TagServer` is what a protocol must offer; one file each implements it. `PlcTags` is the program's way to its tags, with
+what both profiles have in common. The names are listed here once more, apart from the station's own table, so that one
+mistake cannot hide on both sides.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
-from controller.sim.plc_image import PartId, ResultBlock, StationImage, TriggerBlock, ring_slot
+from controller.sim.plc_image import ResultBlock, StationImage, TriggerBlock
 from controller.sim.plc_line import PlcOutputs
 from controller.sim.plc_settings import TagDefect
 
-_HEAD_WORDS = [
+_PLC_WORDS = [
     "PlcClockMs",
     "EncoderNow",
-    "SessionAck",
-    "TriggerSeq",
     "RecipeRequest",
     "RecipeRequestSeq",
-    "ResultAckSeq",
     "ModeCeiling",
     "PlcEpoch",
     "GateSeq",
     "GateOutcome",
 ]
-_HEAD_BITS = ["Enable", "FaultReset"]
-_TRIGGER_WORDS = ["Seq", "TrigClockMs", "RecipeId", "Check", "EncoderPos"]
+_PLC_BITS = ["Enable", "FaultReset"]
 _STATION_WORDS = [
     "Heartbeat",
     "Fallback",
     "SessionId",
     "ContractVersion",
-    "Depth",
     "CaptureDoneSeq",
-    "TriggerAckSeq",
     "InFlight",
     "Mode",
     "Health",
@@ -52,7 +48,6 @@ _STATION_WORDS = [
 ]
 _STATION_BITS = ["Online", "Ready", "LineStopRequest", "AlertRequest", "Failsafe"]
 _RESULT_FIELDS = [
-    "ResultSeq",
     "PartIdEcho",
     "EpochEcho",
     "SessionId",
@@ -67,6 +62,7 @@ _RESULT_FIELDS = [
     "Mode",
     "Check",
 ]
+"""In the order of `ResultBlock`, after the number of the part."""
 
 
 class TagKind(Enum):
@@ -131,15 +127,23 @@ class TagServer(Protocol):
         ...
 
 
-def declared_tags(depth: int, part_ids: TagKind) -> list[DeclaredTag]:
-    """Every tag of the sequence profile, for rings of this depth. part_ids: WORD or TEXT."""
-    read_only = {**dict.fromkeys(_HEAD_WORDS, TagKind.WORD), **dict.fromkeys(_HEAD_BITS, TagKind.BIT)}
-    writable = {**dict.fromkeys(_STATION_WORDS, TagKind.WORD), **dict.fromkeys(_STATION_BITS, TagKind.BIT)}
+def single_tags(words: Sequence[str], bits: Sequence[str], *, written_by_station: bool) -> dict[str, TagKind]:
+    """The tags that both profiles have, and a profile's own."""
+    if written_by_station:
+        words, bits = [*_STATION_WORDS, *words], [*_STATION_BITS, *bits]
+    else:
+        words, bits = [*_PLC_WORDS, *words], [*_PLC_BITS, *bits]
+    return {**dict.fromkeys(words, TagKind.WORD), **dict.fromkeys(bits, TagKind.BIT)}
+
+
+def result_tags(block: str, number: str, part_ids: TagKind) -> dict[str, TagKind]:
+    """One result block, in the order of `ResultBlock`. block: how its tags begin; number: what names its part."""
     kinds = {"PartIdEcho": part_ids, "Score": TagKind.REAL}
-    for slot in range(depth):
-        read_only[f"Trigger[{slot}].PartId"] = part_ids
-        read_only.update({f"Trigger[{slot}].{name}": TagKind.WORD for name in _TRIGGER_WORDS})
-        writable.update({f"Result[{slot}].{name}": kinds.get(name, TagKind.WORD) for name in _RESULT_FIELDS})
+    return {f"{block}.{name}": kinds.get(name, TagKind.WORD) for name in (number, *_RESULT_FIELDS)}
+
+
+def declare(read_only: Mapping[str, TagKind], writable: Mapping[str, TagKind]) -> list[DeclaredTag]:
+    """The tags as the PLC's programmer creates them."""
     return [DeclaredTag(name, kind, False) for name, kind in read_only.items()] + [
         DeclaredTag(name, kind, True) for name, kind in writable.items()
     ]
@@ -173,23 +177,20 @@ class UnservedCell:
         self._value = value
 
 
-class PlcTags:
-    """The program's way to the tags of the sequence profile.
+OnResult = Callable[[ResultBlock], None]
+OnAck = Callable[[int, int], None]
 
-    on_result: called within the client's write of a ResultSeq, with the slot's copy. on_ack: within its write of
-    TriggerAckSeq, with that and the SessionId that stands then. `written` is what the tag server must be made with.
+
+class PlcTags(ABC):
+    """The program's way to its tags.
+
+    on_result: called within the client's write that completes a result, with the block's copy. on_ack: within its
+    acknowledgement of a trigger, with the part's number and the SessionId that stands then.
     """
 
-    def __init__(
-        self,
-        depth: int,
-        part_ids: TagKind,
-        on_result: Callable[[ResultBlock], None],
-        on_ack: Callable[[int, int], None] = lambda _seq, _session: None,
-    ) -> None:
-        self._depth, self._on_result, self._on_ack = depth, on_result, on_ack
-        self.declared = declared_tags(depth, part_ids)
-        self._slots = {f"Result[{slot}].ResultSeq": slot for slot in range(depth)}
+    def __init__(self, declared: list[DeclaredTag], blocks: Sequence[list[str]], on_result: OnResult, on_ack: OnAck):
+        self.declared = declared
+        self._blocks, self._on_result, self._on_ack = blocks, on_result, on_ack
         self._cells: dict[str, Cell] = {}
         self._results: list[list[Cell]] = []
 
@@ -199,19 +200,15 @@ class PlcTags:
             tag.name: UnservedCell(EMPTY[tag.kind]) if tag.name in private else server.cell(tag.name)
             for tag in self.declared
         }
-        self._results = [
-            [self._cells[f"Result[{slot}].{name}"] for name in _RESULT_FIELDS] for slot in range(self._depth)
-        ]
+        self._results = [[self._cells[name] for name in block] for block in self._blocks]
 
+    @abstractmethod
     def written(self, name: str) -> None:
         """The station wrote a tag."""
-        if name in self._slots:
-            self._on_result(self._copy(self._slots[name]))
-        elif name == "TriggerAckSeq":
-            self._on_ack(self._cells[name].get(), self._cells["SessionId"].get())
 
-    def _copy(self, slot: int) -> ResultBlock:
-        return ResultBlock(*[cell.get() for cell in self._results[slot]])
+    def copy_result(self, block: int) -> ResultBlock:
+        """Copy one result block."""
+        return ResultBlock(*[cell.get() for cell in self._results[block]])
 
     def image(self) -> StationImage:
         """Copy what the station wrote, as a PLC does at the start of its scan."""
@@ -222,52 +219,41 @@ class PlcTags:
             ready=cell["Ready"].get(),
             fallback=cell["Fallback"].get(),
             session_id=cell["SessionId"].get(),
-            depth=cell["Depth"].get(),
             line_stop_request=cell["LineStopRequest"].get(),
             recipe_ack_seq=cell["RecipeAckSeq"].get(),
             recipe_status=cell["RecipeStatus"].get(),
-            results=[self._copy(slot) for slot in range(self._depth) if self._results[slot][0].get()],
+            **self._image_of_profile(),
         )
+
+    @abstractmethod
+    def _image_of_profile(self) -> dict[str, Any]:
+        """The image's fields that only this profile has, and its results."""
 
     def write_clock(self, clock_ms: int) -> None:
         """Write PlcClockMs."""
         self._cells["PlcClockMs"].set(clock_ms)
 
+    @abstractmethod
     def write_slot(self, block: TriggerBlock, check: int) -> None:
-        """Write a trigger's slot; its TriggerSeq comes afterwards, on its own."""
-        slot = f"Trigger[{ring_slot(block.seq, self._depth)}]."
-        values: dict[str, PartId] = {
-            "Seq": block.seq,
-            "PartId": block.part_id,
-            "TrigClockMs": block.trig_clock_ms,
-            "RecipeId": block.recipe_id,
-            "EncoderPos": block.encoder_pos,
-            "Check": check,
-        }
-        for name, value in values.items():
-            self._cells[slot + name].set(value)
+        """Write a trigger's fields; its number comes afterwards, on its own."""
 
+    @abstractmethod
     def write_trigger_seq(self, seq: int) -> None:
-        """Write TriggerSeq: this is the trigger."""
-        self._cells["TriggerSeq"].set(seq)
+        """Write the number of the newest trigger."""
 
+    @abstractmethod
     def clear_rings(self) -> None:
-        """Empty both rings."""
-        for tag in self.declared:
-            if tag.name.startswith(("Trigger[", "Result[")):
-                self._cells[tag.name].set(EMPTY[tag.kind])
+        """Empty what a new session must not find."""
 
     def write_outputs(self, outputs: PlcOutputs) -> None:
-        """Write every single tag of a scan but the clock and TriggerSeq."""
+        """Write every single tag of a scan but the clock and the trigger's number."""
         cell = self._cells
         cell["EncoderNow"].set(outputs.encoder_now)
-        cell["SessionAck"].set(outputs.session_ack)
         cell["Enable"].set(outputs.enable)
         cell["ModeCeiling"].set(outputs.mode_ceiling)
         cell["PlcEpoch"].set(outputs.plc_epoch)
         cell["FaultReset"].set(outputs.fault_reset)
         cell["RecipeRequest"].set(outputs.recipe_request)
         cell["RecipeRequestSeq"].set(outputs.recipe_request_seq)
-        cell["ResultAckSeq"].set(outputs.result_ack_seq)
         cell["GateOutcome"].set(outputs.gate_outcome)
         cell["GateSeq"].set(outputs.gate_seq)

@@ -13,7 +13,8 @@ import selectors
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import assert_never
+from dataclasses import replace
+from typing import Any, assert_never
 
 from controller.sim import plc_commands as cmd
 from controller.sim.conveyor import NS_PER_MS, arrivals
@@ -23,9 +24,10 @@ from controller.sim.gate import Passage, Source
 from controller.sim.light_barrier import LightBarrier
 from controller.sim.plc_image import PartId, ResultBlock, TriggerBlock
 from controller.sim.plc_line import PlcOutputs, Sensors
-from controller.sim.plc_program import PlcProgram
 from controller.sim.plc_settings import SoftPlcSettings
 from controller.sim.plc_tags import DeclaredTag, PlcTags, TagKind, TagServer, spoiled
+from controller.sim.sequence_program import SequenceProgram
+from controller.sim.sequence_tags import SequenceTags
 from controller.sim.tally import Tally
 
 _TORN = 0x555555
@@ -46,10 +48,10 @@ class SoftPlc:
     def __init__(self, settings: SoftPlcSettings, post: Callable[[cmd.PlcEvent], None]) -> None:
         self._settings, self._post = settings, post
         part_ids = TagKind.TEXT if settings.part_id_kind == "text" else TagKind.WORD
-        self._tags: PlcTags | FourPhaseTags = (
+        self._tags: PlcTags = (
             FourPhaseTags(part_ids, self._result_written, self._acknowledged)
             if settings.profile == "four-phase"
-            else PlcTags(settings.depth, part_ids, self._result_written, self._acknowledged)
+            else SequenceTags(settings.depth, part_ids, self._result_written, self._acknowledged)
         )
         limit = settings.answer_limit_ms
         self._tally = Tally(
@@ -68,15 +70,16 @@ class SoftPlc:
         self._jump = 0
         self._tear_ms: float | None = None
         self._delay_ms: float | None = None
+        self._forced: dict[str, tuple[int, int]] = {}
         self._start = asyncio.Event()
         self._end = asyncio.Event()
         self._barrier = None if settings.barrier is None else LightBarrier(settings.barrier)
         self._brought_all = False
         self._finished = False
 
-    def _download(self, plc_epoch: int, trigger_seq: int) -> PlcProgram | FourPhaseProgram:
+    def _download(self, plc_epoch: int, trigger_seq: int) -> SequenceProgram | FourPhaseProgram:
         setup = self._settings.setup(plc_epoch, trigger_seq)
-        return FourPhaseProgram(setup) if self._settings.profile == "four-phase" else PlcProgram(setup)
+        return FourPhaseProgram(setup) if self._settings.profile == "four-phase" else SequenceProgram(setup)
 
     async def serve(self) -> None:
         """Serve and run the line until told to end."""
@@ -144,6 +147,8 @@ class SoftPlc:
                 self._restart(trigger_seq or 0, self._epoch + 1 if plc_epoch is None else plc_epoch)
             case cmd.BlindSensor(parts):
                 self._blind = parts
+            case cmd.ForceOutput(name, value, for_ms):
+                self._forced[name] = value, time.monotonic_ns() + round(for_ms * NS_PER_MS)
 
     async def _run(self) -> None:
         """Scan at an even pace; scans that the machine slept through are left out."""
@@ -224,19 +229,29 @@ class SoftPlc:
         seen = Sensors(parts, self._ejected, impatient)
         self._ejected = 0
         outputs = self._program.scan(image, now_ms, self._settings.encoder.position(at_ns), seen, self._jump)
-        if outputs.clear_rings:
+        on_wire = self._with_forces(outputs, at_ns)
+        if on_wire.clear_rings:
             self._tags.clear_rings()
         if at_ns >= self._clock_held_until_ns:
             self._tags.write_clock(outputs.clock_ms)
         for block in outputs.triggers:
             self._write_trigger(block, outputs.session_ack)
-        self._tags.write_outputs(outputs)
+        self._tags.write_outputs(on_wire)
         self._count(outputs, at_ns)
         if outputs.session_ack != self._session:
             self._session = outputs.session_ack
             self._post(cmd.SessionOpened(self._session))
         if self._settings.start == "ready" and self._session == image.session_id != 0 and image.ready and image.online:
             self._start.set()
+
+    def _with_forces(self, outputs: PlcOutputs, at_ns: int) -> PlcOutputs:
+        """What the program wrote, with the outputs that are held. The program itself does not know of them."""
+        held: dict[str, Any] = {
+            name: bool(value) if isinstance(getattr(outputs, name), bool) else value
+            for name, (value, until_ns) in self._forced.items()
+            if at_ns < until_ns
+        }
+        return replace(outputs, **held) if held else outputs
 
     def _write_trigger(self, block: TriggerBlock, session: int) -> None:
         """Write a trigger as the contract says, or with the fault that was asked for."""

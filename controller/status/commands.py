@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asyncua import ua
-from asyncua.common.node import Node
+from asyncua.server.server import Server
 from asyncua.ua.status_codes import StatusCodes
 
 from controller.status.access import Role
 from controller.status.address_space import (
     CHANGE_RECIPE,
     COMMAND_TIMEOUT_S,
+    METHODS,
     NAMESPACE_INDEX,
     RESET_FAILSAFE,
     SET_MODE,
@@ -31,7 +32,24 @@ LONGEST_TEXT = 500
 MOST_WAITING = 16
 """Commands that wait for the station at once."""
 
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), " ")
 Answer = tuple[bool, str]
+
+
+async def build_commands(server: Server) -> None:
+    """Add the methods to the object Station, for a desk to link them."""
+    station = server.get_node(ua.NodeId.from_string(node_id("Station")))
+    for method in METHODS:
+        await station.add_method(
+            _method_id(method),
+            ua.QualifiedName(method.name, ua.UInt16(NAMESPACE_INDEX)),
+            None,
+            [_argument(name, ua.VariantType[kind.value], text) for name, kind, text in method.inputs],
+            [
+                _argument("ok", ua.VariantType.Boolean, "it was granted"),
+                _argument("why", ua.VariantType.String, "what comes of it, or why not"),
+            ],
+        )
 
 
 class CommandDesk:
@@ -46,24 +64,15 @@ class CommandDesk:
         # A random start: a late answer to the process before this one must not fit a command of this one.
         self._id = secrets.randbits(48)
 
-    async def build(self, station: Node) -> None:
-        """Add the methods to the object Station."""
+    def link(self, server: Server) -> None:
+        """Let the methods of the object Station ask here."""
         for method, work in (
             (SET_MODE, self.set_mode),
             (RESET_FAILSAFE, self.reset_failsafe),
             (CHANGE_RECIPE, self.change_recipe),
             (START_JOB, self.start_job),
         ):
-            await station.add_method(
-                ua.NodeId.from_string(node_id(f"Station.{method.name}")),
-                ua.QualifiedName(method.name, ua.UInt16(NAMESPACE_INDEX)),
-                _served(method, work),
-                [_argument(name, ua.VariantType[kind.value], text) for name, kind, text in method.inputs],
-                [
-                    _argument("ok", ua.VariantType.Boolean, "it was granted"),
-                    _argument("why", ua.VariantType.String, "what comes of it, or why not"),
-                ],
-            )
+            server.iserver.isession.add_method_callback(_method_id(method), _served(method, work))
 
     def answered(self, result: CommandResult) -> None:
         """The station's word on a command; one that nobody waits for any more is ignored."""
@@ -123,6 +132,11 @@ def asking(who: str) -> str:
     return name if other in ("", name) else f"{name} for {other}"
 
 
+def one_line(text: str) -> str:
+    """A client's text without control characters: it stands in journal and log, where a line is an entry."""
+    return text.translate(_CONTROLS).strip()
+
+
 def _refusal(**texts: str) -> Answer | None:
     for name, text in texts.items():
         if not text.strip():
@@ -130,6 +144,10 @@ def _refusal(**texts: str) -> Answer | None:
         if len(text) > LONGEST_TEXT:
             return False, f"{name} must not be longer than {LONGEST_TEXT} characters"
     return None
+
+
+def _method_id(method: StatusMethod) -> ua.NodeId:
+    return ua.NodeId.from_string(node_id(f"Station.{method.name}"))
 
 
 def _served(method: StatusMethod, work: Callable[..., Awaitable[Answer]]) -> Callable[..., Any]:
@@ -145,7 +163,7 @@ def _served(method: StatusMethod, work: Callable[..., Awaitable[Answer]]) -> Cal
         # A bool is an int in Python, and would be mode 1.
         if any(type(value) is not type(empty) for value, empty in zip(given, empties, strict=True)):
             return ua.StatusCode(ua.UInt32(StatusCodes.BadInvalidArgument))
-        ok, why = await work(*given)
+        ok, why = await work(*(one_line(value) if isinstance(value, str) else value for value in given))
         return [ua.Variant(ok, ua.VariantType.Boolean), ua.Variant(why, ua.VariantType.String)]
 
     return serve

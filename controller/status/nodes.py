@@ -22,27 +22,21 @@ def variant_type(kind: Kind) -> ua.VariantType:
     return ua.VariantType[kind.value.removesuffix("[]")]
 
 
+async def build_nodes(server: Server) -> None:
+    """Add all variables to a server that is initialised and not started."""
+    await _Builder(server).build()
+
+
 class StatusNodes:
     """All variables. One event loop's thread."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._objects: dict[str, Node] = {}
         self._ids = {row.name: ua.NodeId.from_string(node_id(row.name)) for row in NODES}
         self._shown: dict[str, tuple[Value, int]] = {}
 
-    @property
-    def station(self) -> Node:
-        """The object that the methods belong to."""
-        return self._objects["Station"]
-
-    async def build(self) -> None:
-        """Add them to a server that is initialised and not started; they show that there is no news yet."""
-        root = await self._server.nodes.objects.add_folder(ua.NodeId.from_string(node_id(_ROOT)), self._name(_ROOT))
-        self._objects[""] = root
-        for row in NODES:
-            parent, _, name = row.name.rpartition(".")
-            await self._add(await self._object(parent), row, name)
+    async def start(self) -> None:
+        """Show that there is no news yet."""
         await self._lose(StatusCodes.BadWaitingForInitialData)
 
     async def show(self, snapshot: StationSnapshot) -> None:
@@ -73,6 +67,21 @@ class StatusNodes:
             ua.DataValue(_variant(row.kind, value), ua.StatusCode(ua.UInt32(quality)), now, ServerTimestamp=now),
         )
 
+
+class _Builder:
+    """Adds the rows, each below the objects that its name goes through."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._objects: dict[str, Node] = {}
+
+    async def build(self) -> None:
+        root = await self._server.nodes.objects.add_folder(ua.NodeId.from_string(node_id(_ROOT)), _name(_ROOT))
+        self._objects[""] = root
+        for row in NODES:
+            parent, _, name = row.name.rpartition(".")
+            await self._add(await self._object(parent), row, name)
+
     async def _object(self, name: str) -> Node:
         """The object of this name; "Latency.Total" lies in "Latency", "LastParts[0]" in "LastParts"."""
         if name not in self._objects:
@@ -80,18 +89,19 @@ class StatusNodes:
             if name.endswith("]"):
                 above, last = name.partition("[")[0], name
             parent = await self._object(above)
-            self._objects[name] = await parent.add_object(ua.NodeId.from_string(node_id(name)), self._name(last))
+            self._objects[name] = await parent.add_object(ua.NodeId.from_string(node_id(name)), _name(last))
         return self._objects[name]
 
     async def _add(self, parent: Node, row: StatusNode, name: str) -> None:
         first = _variant(row.kind, row.kind.empty)
-        node: Any = await parent.add_variable(self._ids[row.name], self._name(name), first)
+        node: Any = await parent.add_variable(ua.NodeId.from_string(node_id(row.name)), _name(name), first)
         await node.write_attribute(
             AttributeIds.Description, ua.DataValue(ua.Variant(ua.LocalizedText(row.description)))
         )
 
-    def _name(self, name: str) -> ua.QualifiedName:
-        return ua.QualifiedName(name, ua.UInt16(NAMESPACE_INDEX))
+
+def _name(name: str) -> ua.QualifiedName:
+    return ua.QualifiedName(name, ua.UInt16(NAMESPACE_INDEX))
 
 
 def _variant(kind: Kind, value: Value) -> ua.Variant:

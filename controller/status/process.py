@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlparse
 
 from controller.endpoints import POLICIES, is_loopback
 from controller.errors import ConfigError
+from controller.quick_dataclasses import quick_dataclasses
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,9 @@ def check_endpoint(endpoint: str, policies: tuple[str, ...], *, unsecured: bool)
 def run_status(settings: StatusSettings, connection: Connection) -> None:
     """Serve the station's status until the pipe to the station closes. Entry point of a spawned process."""
     check_endpoint(settings.endpoint, settings.policies, unsecured=settings.unsecured)
-    from controller.status.server import serve
+    # As in the station's own start; `serve` looks for garbage again once its nodes are there.
+    gc.disable()
+    with quick_dataclasses("asyncua"):
+        from controller.status.server import serve
 
     serve(settings, connection)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import sys
 import threading
@@ -47,8 +46,6 @@ def serve(settings: StatusSettings, connection: Connection) -> None:
     quieten()
     # A thread that hashes a password or reads the journal gives way to an event sooner than after Python's own 5 ms.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    # It warns of three nodes of the DI model with two parents each, which is how they are meant.
-    logging.getLogger("asyncua.common.xmlimporter").setLevel(logging.ERROR)
     asyncio.run(_Service(settings).run(connection))
 
 
@@ -89,10 +86,11 @@ class _Service:
             await asyncio.to_thread(channel.finish, why, LAST_WORDS_S)
             return
         channel.offer(Serving(self._settings.endpoint))
-        await shown.build_alarms()
+        await shown.start_alarms()
         # What is there now stays: to look for garbage among it holds up events for tens of milliseconds.
         gc.collect()
         gc.freeze()
+        gc.enable()
         try:
             await self._feed(shown, channel)
         finally:

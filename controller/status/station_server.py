@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from controller.status.address_space import NAMESPACE
 from controller.status.alarms.conditions import Conditions
-from controller.status.commands import CommandDesk
+from controller.status.alarms.instances import build_alarms
+from controller.status.commands import CommandDesk, build_commands
 from controller.status.history import History
 from controller.status.messages import Noted, PartAcquired, PartBegan, PartEnded, StationSnapshot
-from controller.status.nodes import StatusNodes
+from controller.status.nodes import StatusNodes, build_nodes
 from controller.status.process import StatusSettings
 from controller.status.security.server import GuardedServer
 from controller.status.vision import cache
@@ -40,7 +41,7 @@ class StationServer:
         recipes, journal = RecipeFolder(settings.recipes), settings.journal
         results = Results(journal, recipes) if journal is not None else None
         self._methods = VisionMethods(self._vision, desk, recipes, results)
-        self._alarms_built = False
+        self._alarms_started = False
 
     @classmethod
     async def started(
@@ -55,8 +56,8 @@ class StationServer:
         return shown
 
     async def _start(self) -> None:
-        await self._nodes.build()
-        await self._desk.build(self._nodes.station)
+        await self._nodes.start()
+        self._desk.link(self.server)
         await self._vision.build()
         await self._machine.build()
         await self._packml.build()
@@ -64,10 +65,10 @@ class StationServer:
         await self.history.attach(self.server)
         await self.server.start()
 
-    async def build_alarms(self) -> None:
-        """Add the alarms. After the start: no client has to wait for their 900 nodes."""
-        await self.conditions.build()
-        self._alarms_built = True
+    async def start_alarms(self) -> None:
+        """Show the alarms. After the start: no client has to wait for their 900 nodes."""
+        await self.conditions.start()
+        self._alarms_started = True
 
     async def take(self, news: PartBegan | PartAcquired | PartEnded) -> None:
         """What happened to a part."""
@@ -96,23 +97,23 @@ class StationServer:
             await self.server.bserver.stop()
 
     async def _look(self, snapshot: StationSnapshot | None) -> None:
-        if self._alarms_built:
+        if self._alarms_started:
             await self.conditions.look(snapshot)
 
 
 async def prepared_server(settings: StatusSettings, note: Callable[[Noted], object]) -> GuardedServer:
-    """A guarded server with the companion models and the vision system in it, not started. The first one makes the
-    cache. Raises ConfigError."""
-    nodes = await cache.load(settings.cache) if settings.cache is not None else None
+    """A guarded server with the companion models and all nodes of the station in it, not started. Where there is no
+    cache, this makes it. Raises ConfigError."""
+    folder = settings.cache
+    nodes = await cache.load((cache.INSTALLED, folder)) if folder is not None else None
     server = GuardedServer(settings, note, nodes)
     await server.init()
     await server.register_namespace(NAMESPACE)
     await register_namespaces(server)
     if nodes is None:
         imported = await import_nodesets(server)
-        await build_objects(server)
-        await build_machine(server)
-        await build_packml(server)
-        if settings.cache is not None:
-            cache.save(settings.cache, server, imported)
+        for build in (build_objects, build_machine, build_packml, build_nodes, build_commands, build_alarms):
+            await build(server)
+        if folder is not None:
+            cache.save(folder, server, imported)
     return server

@@ -7,7 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from controller.sim.plc_commands import PlcCommand, TriggerNow
-from hil_tests.rig import Rig, dwell
+from hil_tests.journal import JournalRow
+from hil_tests.rig import Rig, RigBroken, dwell
+
+
+class RigTooSlow(RuntimeError):
+    """This computer did not provoke the fault in the time that it needs: nothing was learnt about the station."""
 
 
 @dataclass(slots=True)
@@ -22,6 +27,8 @@ class Bench:
     hindrance: str = ""
     notes: list[str] = field(default_factory=list[str])
     latch: int = 0
+    may_latch: bool = False
+    """A failsafe is one of the ways out of this fault."""
     fresh_station: bool = False
     """The next cell needs a station that was started anew."""
 
@@ -44,14 +51,43 @@ class Bench:
         """Bring a part and wait until it is past the gate."""
         self.rig.seen(self.part())
 
-    def wait_hindered(self, timeout_s: float = 20.0) -> None:
-        """Wait until the PLC knows that it may not trigger: from here on every part falls back by itself."""
-        self.hindrance = self.rig.wait_hindered(timeout_s)
+    def wait_hindered(self, timeout_s: float = 20.0, by: str = "") -> None:
+        """Wait until the PLC knows that it may not trigger: from here on every part falls back by itself.
+
+        by: what must forbid it, where something else may do so before.
+        """
+        self.hindrance = self.rig.wait_hindered(timeout_s, by)
         self.hindered_ns = time.monotonic_ns()
 
     def wait_new_session(self, old: int, timeout_s: float = 30.0) -> None:
         """Wait until another session than this one is open and the PLC may trigger."""
         self.rig.wait_live(lambda live: live.session_id not in (0, old) and live.hindrance == "", timeout_s)
+
+    def wait_free(self, timeout_s: float = 10.0) -> None:
+        """Wait until nothing forbids a trigger, by figures that were sent after this call."""
+        asked_ns = time.monotonic_ns()
+        self.rig.wait_live(lambda live: live.at_ns > asked_ns and live.hindrance == "", timeout_s)
+
+    def wait_event(self, kind: str, after: int, timeout_s: float = 10.0) -> None:
+        """Wait until the journal holds an event of this kind that came after that row."""
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            with self.rig.journal() as journal:
+                if journal.events(kind, after):
+                    return
+            dwell(0.02)
+        raise RigBroken(f"the journal got no event {kind!r} within {timeout_s:.0f} s")
+
+    def journal_row(self, session: int, seq: int, timeout_s: float = 4.0) -> JournalRow:
+        """What the journal says of a part that ended."""
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            with self.rig.journal() as journal:
+                rows = journal.rows(session, seq)
+            if rows and rows[0].verdict is not None:
+                return rows[0]
+            dwell(0.02)
+        raise RigBroken(f"part {session}/{seq} never ended in the journal")
 
     @property
     def session(self) -> int:
@@ -66,4 +102,4 @@ class Bench:
 
 Script = Callable[[Bench], None]
 
-__all__ = ["Bench", "Script", "dwell"]
+__all__ = ["Bench", "RigTooSlow", "Script", "dwell"]

@@ -164,17 +164,21 @@ def trigger_while_not_ready(bench: Bench) -> None:
 
 def tag_missing(bench: Bench) -> None:
     """A tag was left out."""
-    _defective(bench, TagDefect("Trigger[2].PartId", "missing"))
+    _defective(bench, TagDefect(_tag(bench, "Trigger[2].PartId", "PartId"), "missing"))
 
 
 def tag_retyped(bench: Bench) -> None:
     """A tag has another type."""
-    _defective(bench, TagDefect("TriggerSeq", "retyped"))
+    _defective(bench, TagDefect(_tag(bench, "TriggerSeq", "TriggerId"), "retyped"))
 
 
 def tag_read_only(bench: Bench) -> None:
     """The station may not write a tag that it must write."""
-    _defective(bench, TagDefect("Result[3].Action", "read-only"))
+    _defective(bench, TagDefect(_tag(bench, "Result[3].Action", "Result.Action"), "read-only"))
+
+
+def _tag(bench: Bench, sequence: str, four_phase: str) -> str:
+    return four_phase if bench.rig.file.plc.profile == "four-phase" else sequence
 
 
 def _defective(bench: Bench, defect: TagDefect) -> None:
@@ -231,7 +235,7 @@ def recipe_changed(bench: Bench) -> None:
     assert recipe == RECIPE_IDS["washer"], f"the part was judged with recipe {recipe}"
     rig.wait_ready()
     bench.end()
-    use_recipe(bench, "washer-b")
+    _await_recipe(bench, "washer-b")
     use_recipe(bench, "washer")
 
 
@@ -245,9 +249,13 @@ def recipe_unknown(bench: Bench) -> None:
 
 
 def use_recipe(bench: Bench, name: str) -> None:
-    """Ask for a product and wait until parts are judged with it."""
+    """Ask for another product and wait until parts are judged with it."""
+    bench.rig.request_recipe(RECIPE_IDS[name])
+    _await_recipe(bench, name)
+
+
+def _await_recipe(bench: Bench, name: str) -> None:
     rig, wanted = bench.rig, RECIPE_IDS[name]
-    rig.plc.command(RequestRecipe(wanted))
     for _ in range(100):
         rig.wait_ready()
         seen = rig.inspect()

@@ -7,7 +7,7 @@ import inspect
 
 from hil_tests.faults.bench import Script
 
-_MODULES = ("plc", "network", "equipment", "station")
+_MODULES = ("plc", "handshake", "network", "equipment", "station")
 
 
 def scripts() -> dict[str, Script]:

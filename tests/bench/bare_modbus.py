@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.sim.modbus_map import Memory, register_map
-from controller.sim.plc_tags import TagKind, declared_tags
+from controller.sim.plc_tags import TagKind
+from controller.sim.sequence_tags import declared_tags
 
 
 class BareModbus:

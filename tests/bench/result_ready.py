@@ -39,7 +39,7 @@ async def measure(parts: int = PARTS) -> tuple[list[float], int]:
     """Milliseconds from tell to arrival, sorted, and how many never came."""
     arrivals, told = Arrivals(), dict[str, int]()
     async with serving(VisionStation()) as station, Client(station.endpoint, timeout=30) as client:
-        assert await cache.load(model_cache()) is not None
+        assert await cache.load([model_cache()]) is not None
         subscription = await client.create_subscription(PUBLISHING_MS, arrivals)
         namespace = await client.get_namespace_index(MACHINE_VISION)
         kind = client.get_node(ua.NodeId(ua.Int32(1024), ua.Int16(namespace)))

@@ -28,9 +28,9 @@ from models.inspector import Inspector
 from models.lane import InferenceLane
 from models.package import open_package
 from models.runner import Runner
-from statemachines.handshake import Contract
+from statemachines.handshake.state import Contract
 from statemachines.line import Line
-from statemachines.station import Rules, Station
+from statemachines.station.state import Rules, Station
 from statemachines.vocabulary import MS, Fallback, Health, Mode, Ns, PartKey, Policy, RecipeFacts
 from tests.bench.figures import median
 

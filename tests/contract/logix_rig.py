@@ -9,7 +9,8 @@ from typing import Any
 from controller.drivers.plc.ethernet_ip import EthernetIpPlc, EthernetIpPlcSettings
 from controller.ports import PlcLink
 from controller.sim.logix_tags import LogixTags
-from controller.sim.plc_tags import TagKind, declared_tags
+from controller.sim.plc_tags import TagKind
+from controller.sim.sequence_tags import declared_tags
 from tests.contract.tag_server import FreezingProxy
 
 

@@ -15,7 +15,8 @@ from controller.drivers.plc.modbus_server import ModbusServerPlc, ModbusServerSe
 from controller.ports import PlcLink
 from controller.sim.modbus_map import Memory, register_map
 from controller.sim.modbus_tags import ModbusTags
-from controller.sim.plc_tags import TagKind, declared_tags
+from controller.sim.plc_tags import TagKind
+from controller.sim.sequence_tags import declared_tags
 from tests.contract.tag_server import FreezingProxy, free_port
 
 

@@ -20,7 +20,8 @@ from controller.drivers.plc.logix_pycomm import PycommClient
 from controller.drivers.plc.tags import FOUR_PHASE, SEQUENCE, Direction, TagType
 from controller.errors import ConfigError, DeviceError, DeviceRefused, DeviceTimeout, DeviceUnavailable
 from controller.sim.logix_tags import LogixTags
-from controller.sim.plc_tags import DeclaredTag, TagKind, declared_tags
+from controller.sim.plc_tags import DeclaredTag, TagKind
+from controller.sim.sequence_tags import declared_tags
 from statemachines.vocabulary import MS, Action, Answer, Mode, Ns, Reason, Severity, Verdict
 from tests.contract.tag_server import FreezingProxy, free_port
 

@@ -14,7 +14,8 @@ from pymodbus.client import AsyncModbusTcpClient
 from controller.drivers.plc.modbus_server import ModbusServerPlc, ModbusServerSettings
 from controller.errors import ConfigError, DeviceTimeout, DeviceUnavailable
 from controller.sim.modbus_map import STATION_AREA, Memory, register_map
-from controller.sim.plc_tags import TagKind, declared_tags
+from controller.sim.plc_tags import TagKind
+from controller.sim.sequence_tags import declared_tags
 from statemachines.vocabulary import MS
 from tests.contract.tag_server import free_port
 from tests.contract.test_plc_link import ANSWER, within

@@ -20,7 +20,8 @@ from controller.drivers.plc.modbus_layout import RegisterMap
 from controller.errors import ConfigError, DeviceError, DeviceRefused, DeviceTimeout, DeviceUnavailable
 from controller.sim.modbus_map import Memory
 from controller.sim.modbus_tags import ModbusTags
-from controller.sim.plc_tags import TagKind, declared_tags
+from controller.sim.plc_tags import TagKind
+from controller.sim.sequence_tags import declared_tags
 from tests.contract.tag_server import FreezingProxy, free_port
 from tests.contract.test_plc_link import within
 

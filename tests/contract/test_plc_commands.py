@@ -203,6 +203,8 @@ async def test_nobody_there(tmp_path: Path, verb: str, capsys: pytest.CaptureFix
 class OnlyALink:
     """A link of a protocol that has nothing to show besides."""
 
+    polls = True
+
     def __init__(self, link: DirectPlc) -> None:
         self.connect, self.read, self.changed = link.connect, link.read, link.changed
         self.write_status, self.write_answer, self.close = link.write_status, link.write_answer, link.close

@@ -17,16 +17,16 @@ from controller.drivers.plc.direct import DirectPlc, DirectTags
 from controller.drivers.plc.tags import FOUR_PHASE, SEQUENCE
 from controller.errors import DeviceTimeout, RecordError
 from controller.plc_duty import PlcDuty, PlcTiming, Sessions
-from controller.ports import Record
+from controller.ports import PlcLink, Record
 from controller.recipes import LoadedRecipe, LoadedView
 from controller.runtime import Devices, Runtime
 from models.frame import Frame
 from models.lane import InferenceLane
 from statemachines import health
 from statemachines.checkword import answer_check
-from statemachines.handshake import Contract
+from statemachines.handshake.state import Contract
 from statemachines.line import Line
-from statemachines.station import Rules, Station
+from statemachines.station.state import Rules, Station
 from statemachines.vocabulary import (
     MS,
     Action,
@@ -326,6 +326,7 @@ async def workbench(
     contract: Contract = Contract(),
     poll_ms: float = 1.0,
     eyes: Mapping[str, Eye] = MappingProxyType({}),
+    link: Callable[[DirectTags, float], PlcLink] = DirectPlc,
 ) -> AsyncGenerator[Line1]:
     """A running station; ends with the block, leaving nothing behind. eyes: cameras of their own, by view."""
     started = time.monotonic_ns()
@@ -348,7 +349,7 @@ async def workbench(
     )
     runtime = Runtime(station, Devices({"eye": eye, **eyes}, lane, notes, None, latch, book, SystemClock()))
     notes.commit = runtime.committed
-    duty = PlcDuty(runtime, DirectPlc(tags, poll_ms=poll_ms), timing, Sessions(1))
+    duty = PlcDuty(runtime, link(tags, poll_ms), timing, Sessions(1))
     stop = asyncio.Event()
 
     async def rest() -> None:

@@ -65,7 +65,7 @@ async def served(folder: Path, *, alarms: bool = False, **changes: Any) -> Async
     shown = await StationServer.started(told, desk, notes.append)
     try:
         if alarms:
-            await shown.build_alarms()
+            await shown.start_alarms()
         await shown.show(snapshot())
         yield Served(endpoint, told, shown, commands, notes)
     finally:

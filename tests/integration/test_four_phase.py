@@ -11,7 +11,7 @@ import pytest
 
 from controller.errors import DeviceUnavailable
 from controller.plc_duty import PlcTiming
-from statemachines.handshake import Contract
+from statemachines.handshake.state import Contract
 from statemachines.vocabulary import MS, Action, FailsafeTripped, FaultCode, Mode, Reason, RecordTrigger, Verdict
 from tests.integration.bench_line import BAD, Line1, facts, workbench
 

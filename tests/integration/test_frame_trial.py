@@ -6,12 +6,12 @@ usable frame is believed, is ours.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from controller.drivers.record.query import JournalReader, PartFilter
-from controller.errors import DeviceUnavailable
 from controller.sim.frame_trial import REPLUG_LIMIT_S, Trial, percentile, run_trial
 from controller.sim.gentl import build_producer
 from controller.sim.line_run import LineSettings
@@ -20,11 +20,11 @@ from controller.sim.view_set import ViewSet
 
 @pytest.fixture(autouse=True)
 def _producer() -> None:
+    """Where there is a compiler, cameras that cannot be built are a failure."""
     pytest.importorskip("harvesters")
-    try:
-        build_producer()
-    except DeviceUnavailable as error:
-        pytest.skip(str(error))
+    if shutil.which("cc") is None or shutil.which("make") is None:
+        pytest.skip("no C compiler and make to build the simulated GenTL cameras with")
+    build_producer()
 
 
 def trial(folder: Path, parts: int, rate: float, **more: object) -> Trial:

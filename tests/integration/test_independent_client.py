@@ -16,6 +16,7 @@ import pytest
 from controller.drivers.record.journal import SqliteJournal
 from controller.status.access import METHODS
 from controller.status.address_space import NODES, node_id
+from controller.status.alarms.table import Priority
 from controller.status.vision.events import Kind
 from controller.status.vision.machine import State
 from controller.status.vision.system import AUTOMATIC, NAME, RECIPES, RESULTS, VISION
@@ -109,6 +110,8 @@ def plan() -> dict[str, Any]:
             "fields": [f"{MV}:{name}" for name in ("JobId", "ResultId", "MeasId", "PartId", "ProcessingTimes")],
         },
         "calls": calls,
+        # SetMode takes this station to failsafe for a moment.
+        "alarm": {"name": "Failsafe"},
     }
 
 
@@ -157,3 +160,13 @@ async def test_it_browses_reads_subscribes_calls_and_receives(tmp_path: Path) ->
         if not name.startswith("Station."):
             assert error == expected.get(name, 0), name
     assert set(seen["events"]) == set(wanted["events"]["types"])
+    assert seen["alarm"] == {
+        "refreshed": "Good",
+        "acknowledged": "Good",
+        "comment": "seen",
+        "who": "emil",
+        "confirmed": "Good",
+        "conditionId": node_id("Alarms.Failsafe"),
+        "severity": Priority.CRITICAL.value,
+        "retain": False,
+    }

@@ -17,7 +17,7 @@ from controller.status.address_space import node_id
 from controller.status.messages import StationSnapshot
 from controller.status.packml import PackState, UnitMode
 from controller.status.vision.nodesets import PACK_ML
-from statemachines.handshake import Link
+from statemachines.handshake.state import Link
 from tests.integration.status_access import client_of
 from tests.integration.status_server import Served, served, snapshot
 from tests.integration.test_vision_model import Nodeset

@@ -11,7 +11,7 @@ from controller.errors import DeviceUnavailable
 from controller.lane_watch import LaneWatch
 from controller.plc_duty import PlcTiming
 from models.errors import ImageUnfit, InferenceFailed
-from statemachines.handshake import Contract
+from statemachines.handshake.state import Contract
 from statemachines.vocabulary import (
     MS,
     Action,
@@ -182,7 +182,7 @@ async def test_the_latch_survives_a_restart_and_takes_operator_and_enable_to_lea
         await line.until(lambda: line.tags.values["Online"] is False, "the station to see Enable 0")
         line.tags.values["Enable"] = True
         await line.ready()
-        assert line.latch.code is FaultCode.NONE
+        await line.until(lambda: line.latch.code is FaultCode.NONE, "the latch's end on disk")
         after = await line.trigger(4712)
     assert after.reason is Reason.DECIDED
 

@@ -318,6 +318,25 @@ async def test_the_faults_that_it_can_be_told_to_make() -> None:
             await asyncio.sleep(0.005)
 
 
+async def test_an_output_is_held_on_the_wire_while_the_program_goes_on() -> None:
+    async with line(manual()) as (plc, station):
+        await station.open_session(801)
+        plc.command(cmd.ForceOutput("session_ack", 7, 60_000))
+        await shows(station, "SessionAck", 7)
+        await asyncio.to_thread(plc.wait_live, lambda live: live.hindrance == "", 10)
+        plc.command(cmd.TriggerNow(1))
+        await until(plc, lambda figures: figures.answered == 1)
+        assert await station.read("SessionAck") == [7]
+        plc.command(cmd.ForceOutput("session_ack", 0, 0))
+        await shows(station, "SessionAck", 801)
+
+
+async def shows(station: Station, tag: str, value: Any) -> None:
+    async with asyncio.timeout(10):
+        while await station.read(tag) != [value]:
+            await asyncio.sleep(0.002)
+
+
 async def reach(station: Station, seq: int) -> None:
     while (await station.read("TriggerSeq"))[0] != seq:
         await asyncio.sleep(0.002)

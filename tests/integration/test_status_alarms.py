@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 import pytest_asyncio
 from asyncua import ua
 from asyncua.client.client import Client
+from asyncua.common.events import get_filter_from_event_type
+from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaStatusCodeError
@@ -165,9 +167,15 @@ async def test_shelving_where_the_table_allows_it_and_no_longer(server: Served) 
         shelving = ua.NodeId.from_string(node_id("Alarms.LateResults.ShelvingState"))
         assert await call(client, shelving, timed, limit_ms) == StatusCodes.Good
         assert (await state.read_value()).Text == "TimedShelved"
+        rest = client.get_node(node_id("Alarms.LateResults.ShelvingState.UnshelveTime"))
+        first = await rest.read_value()
+        assert 0 < first <= limit_ms
+        await server.shown.show(snapshot())
+        assert await rest.read_value() < first
         assert await client.get_node(node_id("Alarms.LateResults.SuppressedOrShelved")).read_value() is True
         assert await call(client, late, un) == StatusCodes.Good
         assert (await state.read_value()).Text == "Unshelved"
+        assert await rest.read_value() == 0.0
         assert await call(client, late, timed, 20.0) == StatusCodes.Good
         async with asyncio.timeout(TIMEOUT_S):
             while (await state.read_value()).Text != "Unshelved":
@@ -200,6 +208,54 @@ async def test_every_alarm_of_the_table_is_an_instance_with_its_parts(server: Se
             assert {"ActiveState", "AckedState", "ConfirmedState", "ShelvingState", "EnabledState", "Retain"} <= names
             severity = client.get_node(node_id(f"Alarms.{alarm.id}.Severity"))
             assert await severity.read_value() == alarm.priority.value
+            kind = client.get_node(node_id(f"Alarms.{alarm.id}.EventType"))
+            assert await kind.read_value() == await node.read_type_definition()
+
+
+async def test_no_part_of_an_alarm_is_without_a_value(server: Served) -> None:
+    space = server.shown.server.iserver.aspace
+    known: Iterable[ua.NodeId] = space.keys()
+    parts = [n for n in known if n.NamespaceIndex == 2 and str(n.Identifier).startswith("Alarms.Journal.")]
+    held = {n: space.read_attribute_value(n, AttributeIds.Value) for n in parts}
+    variables = {str(n.Identifier): value for n, value in held.items() if value.StatusCode.is_good()}
+    assert len(variables) > 30
+    assert [name for name, value in variables.items() if value.Value.VariantType is ua.VariantType.Null] == []
+
+
+async def test_an_event_of_the_time_before_does_not_acknowledge_what_was_raised_anew(server: Served) -> None:
+    show, ear, node = server.shown.show, Ear(), alarm_id("ModeLowered")
+    lowered = snapshot(reports=[report("mode lowered")])
+    acknowledge = ObjectIds.AcknowledgeableConditionType_Acknowledge
+    async with client_of(server.endpoint, "olga") as client:
+        subscription = await listen(client, ear)
+        await show(lowered)
+        before = await ear.next("ModeLowered")
+        await show(snapshot())
+        cleared = await ear.next("ModeLowered")
+        assert flags(cleared)[0] is False
+        await show(lowered)
+        anew = await ear.next("ModeLowered")
+        for old in (before, cleared):
+            assert await call(client, node, acknowledge, *given(old, "")) == StatusCodes.BadEventIdUnknown
+        assert await call(client, node, acknowledge, *given(anew, "")) == StatusCodes.Good
+        await show(snapshot())
+        await subscription.delete()
+
+
+async def test_whoever_asks_for_conditions_is_told_of_alarms(server: Served) -> None:
+    ear = Ear()
+    async with client_of(server.endpoint, None, policy=None) as client:
+        subscription: Any = await client.create_subscription(50, ear)
+        alarm_type = client.get_node(ua.NodeId(ua.Int32(ObjectIds.OffNormalAlarmType)))
+        wanted = await get_filter_from_event_type([alarm_type])
+        literal = ua.LiteralOperand(Value=ua.Variant(ua.NodeId(ua.Int32(ObjectIds.ConditionType))))
+        element = ua.ContentFilterElement(FilterOperator=ua.FilterOperator.OfType, FilterOperands=[literal])
+        wanted.WhereClause = ua.ContentFilter(Elements=[element])
+        await subscription.subscribe_events(evfilter=wanted)
+        await server.shown.show(snapshot(failsafe=True, fault_why="inference hung"))
+        assert (await ear.next("Failsafe")).Message.Text == "inference hung"
+        await server.shown.show(snapshot())
+        await subscription.delete()
 
 
 async def test_past_values_are_read_in_both_directions_and_in_pieces(server: Served) -> None:

@@ -28,7 +28,9 @@ from controller.status.messages import HoldStation, PartBegan, SetMode, StartJob
 from controller.status.nodes import variant_type
 from controller.status.process import StatusLimits
 from controller.status.security import limits, penalty
+from controller.status.security.audit import PLENTY
 from controller.status.security.pki import Pki
+from controller.status.security.subscriptions import Unacknowledged
 from controller.status.security.users import UsersFile
 from controller.status.vision.system import RECIPES, VISION
 from statemachines.vocabulary import Hold
@@ -384,6 +386,104 @@ async def test_engineers_hear_of_refusals_and_observers_do_not(server: Served) -
         assert (event.ClientUserId, event.Status) == ("oskar", False)
         await observer.get_node(node_id("Station.State")).read_value()
         assert heard["oskar"].empty()
+
+
+async def test_a_call_that_fails_is_audited_as_failed_and_not_without_end(server: Served) -> None:
+    before = len(server.acts("access"))
+    async with client_of(server.endpoint, "olga") as client:
+        heard: asyncio.Queue[Any] = asyncio.Queue()
+        async with client_of(server.endpoint, "emil") as engineer:
+            ear = Ear()
+            ear.heard = heard
+            subscription: Any = await engineer.create_subscription(20, ear)
+            await subscription.subscribe_events(engineer.nodes.server, ObjectIds.AuditUpdateMethodEventType)
+            reset = method_id("Station.ResetFailsafe")
+            for _ in range(3 * PLENTY):
+                assert await status_of_call(client, method_id("Station"), reset) == StatusCodes.BadArgumentsMissing
+            async with asyncio.timeout(10):
+                event = await heard.get()
+            assert (event.ClientUserId, event.Status, event.MethodId) == ("olga", False, reset)
+            assert "BadArgumentsMissing" in event.Message.Text
+            await subscription.delete()
+    failed = [act for act in server.acts("access")[before:] if act["act"] == "call failed"]
+    # A period may end in between.
+    assert 0 < len(failed) <= 2 * PLENTY
+
+
+async def test_a_method_belongs_to_its_object(server: Served) -> None:
+    async with client_of(server.endpoint, "olga") as client:
+        reset = method_id("Station.ResetFailsafe")
+        assert await status_of_call(client, method_id("Linegate"), reset, "") == StatusCodes.BadMethodInvalid
+        assert await status_of_call(client, method_id("Nowhere"), reset, "") == StatusCodes.BadNodeIdUnknown
+        assert await status_of_call(client, method_id("Station"), reset, "") == StatusCodes.Good
+
+
+async def test_control_characters_do_not_reach_journal_and_log(server: Served) -> None:
+    async with client_of(server.endpoint, "emil") as client:
+        wish = mode(1), "Ada\r\nroot: all is well", "line\none\x1b[2J\u2028two"
+        assert await status_of_call(client, method_id("Station"), method_id("Station.SetMode"), *wish) == 0
+    asked = server.commands[-1]
+    assert isinstance(asked, SetMode)
+    assert (asked.who, asked.why) == ("emil for Ada  root: all is well", "line one [2J two")
+
+
+async def test_all_clients_together_hold_no_more_items_than_there_is_room_for(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def items(subscription: Any, count: int, attribute: AttributeIds = AttributeIds.Value) -> Any:
+        request = ua.CreateMonitoredItemsParameters(SubscriptionId=subscription.subscription_id)
+        for _ in range(count):
+            wanted = ua.MonitoredItemCreateRequest()
+            node = method_id("Station.State") if attribute is AttributeIds.Value else ua.NodeId(ObjectIds.Server)
+            wanted.ItemToMonitor = ua.ReadValueId(node, ua.IntegerId(attribute))
+            if attribute is AttributeIds.EventNotifier:
+                wanted.RequestedParameters.Filter = ua.EventFilter()
+            request.ItemsToCreate.append(wanted)
+        return request
+
+    monkeypatch.setattr(limits, "ITEMS", 20)
+    async with (
+        client_of(server.endpoint, "oskar") as named,
+        client_of(server.endpoint, None, policy=None) as guest,
+    ):
+        ours: Any = await named.create_subscription(1000, Deaf())
+        theirs: Any = await guest.create_subscription(1000, Deaf())
+        assert len(await guest.uaclient.create_monitored_items(items(theirs, 10))) == 10
+        with pytest.raises(UaStatusCodeError) as refused:
+            await guest.uaclient.create_monitored_items(items(theirs, 1))
+        assert refused.value.code == StatusCodes.BadTooManyMonitoredItems
+        assert len(await named.uaclient.create_monitored_items(items(ours, 10))) == 10
+        with pytest.raises(UaStatusCodeError):
+            await named.uaclient.create_monitored_items(items(ours, 1))
+        await theirs.delete()
+        events = items(ours, limits.EVENT_ITEMS_PER_SESSION + 1, AttributeIds.EventNotifier)
+        monkeypatch.setattr(limits, "ITEMS", 1000)
+        with pytest.raises(UaStatusCodeError) as refused:
+            await named.uaclient.create_monitored_items(events)
+        assert refused.value.code == StatusCodes.BadTooManyMonitoredItems
+        events.ItemsToCreate.pop()
+        assert len(await named.uaclient.create_monitored_items(events)) == limits.EVENT_ITEMS_PER_SESSION
+        await ours.delete()
+
+
+def test_what_is_kept_until_it_is_acknowledged_is_counted_in_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def message(changes: int) -> ua.PublishResult:
+        notification = ua.DataChangeNotification(MonitoredItems=[ua.MonitoredItemNotification()] * changes)
+        return ua.PublishResult(NotificationMessage=ua.NotificationMessage(NotificationData=[notification]))
+
+    monkeypatch.setattr(limits, "UNACKNOWLEDGED", 10)
+    kept = Unacknowledged()
+    for number, changes in enumerate((4, 4, 2)):
+        kept[number] = message(changes)
+    assert list(kept) == [0, 1, 2]
+    kept[3] = message(1)
+    assert list(kept) == [1, 2, 3]
+    kept.pop(1)
+    kept[4] = message(7)
+    assert list(kept) == [2, 3, 4]
+    kept[5] = message(50)
+    assert list(kept) == [5]
+    assert kept.pop(99, None) is None
 
 
 # --- what the library would let through -------------------------------------------------------------------------------

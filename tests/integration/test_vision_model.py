@@ -20,7 +20,7 @@ from controller.status.vision import cache
 from controller.status.vision.machine import TRANSITIONS, State
 from controller.status.vision.nodesets import MACHINE_VISION, PACK_ML, importable, read_nodeset
 from controller.status.vision.system import AUTOMATIC, NAME, RECIPES, VISION
-from statemachines.handshake import Link
+from statemachines.handshake.state import Link
 from tests.integration import status_access
 from tests.integration.status_cache import model_cache
 from tests.integration.vision_station import TIMEOUT_S, VisionStation, serving
@@ -84,7 +84,7 @@ async def client_of(station: VisionStation) -> AsyncGenerator[Client]:
     """An engineer, over an encrypted session."""
     async with status_access.client_of(station.endpoint, "emil", timeout=TIMEOUT_S) as client:
         # Reads the same classes as `load_data_type_definitions`, which sends some hundred requests at once for them.
-        assert await cache.load(model_cache()) is not None
+        assert await cache.load([model_cache()]) is not None
         yield client
 
 

@@ -27,7 +27,7 @@ from controller.status.messages import (
     StatusCommand,
     StopJobs,
 )
-from statemachines.handshake import Link
+from statemachines.handshake.state import Link
 from statemachines.vocabulary import Health, Hold
 from tests.integration.status_access import free_endpoint, settings
 

@@ -21,7 +21,7 @@ from controller.sim.plc_image import (
     ring_slot,
 )
 from controller.sim.plc_line import PlcOutputs, PlcSetup, Sensors
-from controller.sim.plc_program import PlcProgram
+from controller.sim.sequence_program import SequenceProgram
 from tests.plc_blocks.blocks import BlockPlc
 from tests.plc_blocks.random_line import Knobs, RandomLine
 from tests.plc_blocks.random_station import DEPTH, RandomStation, Told
@@ -79,7 +79,7 @@ class Duel:
     def _power_on(self) -> None:
         self._epoch = next_seq(self._epoch)
         knobs = self._knobs
-        self._simulator = PlcProgram(
+        self._simulator = SequenceProgram(
             PlcSetup(
                 depth=DEPTH,
                 plc_epoch=self._epoch,

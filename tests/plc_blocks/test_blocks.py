@@ -73,13 +73,14 @@ def test_the_four_phase_structure_holds_the_same_single_tags_and_its_handshake()
 def test_the_blocks_write_only_tags_that_are_the_plcs() -> None:
     theirs = {tag.name for tag in SEQUENCE.tags if tag.direction is Direction.STATION_TO_PLC and not tag.ring}
     theirs |= {"TriggerAck", "TriggerIdAck", "Busy", "ResultValid", "ResultToggle", "MissedTrigger"}
-    for unit in declared(iec_texts()).units.values():
-        for node in (inner for statement in unit.body for inner in walk(statement)):
-            if node.type == "assignment_statement":
-                written = text(field(node, "left"))
-                assert written.removeprefix("Tags.") not in theirs or not written.startswith("Tags."), written
-                # Clearing the ring is the PLC's part of a new session.
-                assert not re.match(r"Tags\.Result\b", written) or re.search(r"\.(ResultSeq|Check)$", written), written
+    nodes = (n for unit in declared(iec_texts()).units.values() for statement in unit.body for n in walk(statement))
+    assigned = [text(field(node, "left")) for node in nodes if node.type == "assignment_statement"]
+    written = [target for target in assigned if target.startswith("Tags.")]
+    assert {"Tags.TriggerSeq", "Tags.ResultAck", "Tags.Enable"} <= set(written)
+    for tag in written:
+        assert tag.removeprefix("Tags.") not in theirs, tag
+        # Clearing the ring is the PLC's part of a new session.
+        assert not re.match(r"Tags\.Result\b", tag) or re.search(r"\.(ResultSeq|Check)$", tag), tag
 
 
 class Arithmetic:

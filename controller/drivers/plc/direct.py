@@ -83,6 +83,11 @@ class DirectPlc:
         self._results = [[tag.at(index) for tag in kinds.result] for index in slots]
         self._status = frozenset(tag.name for tag in kinds.status)
 
+    @property
+    def polls(self) -> bool:
+        """Never: it is told of every change."""
+        return False
+
     async def connect(self, deadline: Ns) -> None:
         """Raises DeviceError while the tags are at fault."""
         self._connected = True

@@ -84,6 +84,11 @@ class EthernetIpPlc:
         self._plans: dict[tuple[int, ...], _ReadPlan] = {}
         self._results: tuple[tuple[BoundTag, ...], ...] = ()
 
+    @property
+    def polls(self) -> bool:
+        """Always: nobody tells it of a change."""
+        return True
+
     async def connect(self, deadline: Ns) -> None:
         """Connect, upload the tag list, check every tag. Raises ConfigError or DeviceError; then closed again."""
         await self.close()

@@ -4,8 +4,8 @@ One FC3 brings the head and the trigger slot wherever both lie within 125 regist
 contract's order asks. An answer takes two FC16: its fields, then, after success, its ResultSeq. The connection is
 dropped after any error, by whoever calls: this driver never reconnects by itself and never retries.
 
-A server takes one request after the other, so while an answer is being written no read and no status starts: in a queue
-they would come between its two requests.
+A server takes one request after the other, so while an answer is being written no request of a status starts: in a
+queue it would come between the answer's two.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ class ModbusPlc:
         self._answered = asyncio.Event()
         self._answered.set()
 
+    @property
+    def polls(self) -> bool:
+        """Always: nobody tells it of a change."""
+        return True
+
     async def connect(self, deadline: Ns) -> None:
         """Connect and try every register. Raises ConfigError or DeviceError; then closed again."""
         await self.close()
@@ -104,7 +109,6 @@ class ModbusPlc:
         """Return when the next read is due, or at the deadline."""
         self._connected()
         await self._pace.due(deadline)
-        await self._answers_first(deadline)
 
     async def write_status(self, values: Mapping[str, StatusValue], deadline: Ns) -> None:
         """Write single tags, neighbours in one FC16, in address order. Nothing but `values` is ever written.

@@ -71,6 +71,11 @@ class ModbusServerPlc:
             raise DeviceUnavailable(self._device, "not connected")
         return self._served.value(self._places[name])
 
+    @property
+    def polls(self) -> bool:
+        """Never: it is told of every change."""
+        return False
+
     async def connect(self, deadline: Ns) -> None:
         """Listen, all registers 0, and wait for a master that writes PlcClockMs.
 

@@ -99,6 +99,11 @@ class OpcUaPlc:
         self.notices: tuple[str, ...] = ()
         """What does not keep this connection from working, but from working as it was asked for."""
 
+    @property
+    def polls(self) -> bool:
+        """Unless the server tells of changes."""
+        return self._watch is None
+
     async def connect(self, deadline: Ns) -> None:
         """Connect, check every tag, prepare the requests. Raises ConfigError or DeviceError; then closed again."""
         await self.close()

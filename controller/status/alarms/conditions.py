@@ -13,21 +13,19 @@ from typing import Any
 
 from asyncua import ua
 from asyncua.common.events import get_event_obj_from_type_node
-from asyncua.common.instantiate_util import instantiate
-from asyncua.common.node import Node
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
-from controller.status.address_space import NAMESPACE_INDEX, node_id
-from controller.status.alarms.copying import copy_instance
-from controller.status.alarms.machine import Act, ActRefused, AlarmState, Shelving, step
+from controller.status.address_space import node_id
+from controller.status.alarms.instances import ALARM_TYPE, CONDITION_CLASS, CONDITION_CLASS_NAME, alarm_node
+from controller.status.alarms.machine import Act, ActRefused, AlarmState, Shelving, Stage, step
 from controller.status.alarms.table import ALARMS, Alarm
 from controller.status.alarms.watch import Watch
+from controller.status.commands import one_line
 from controller.status.messages import Noted, StationSnapshot
 from controller.status.security.caller import caller_name
 from controller.status.security.server import GuardedServer
 
-FOLDER = "Alarms"
 REMEMBERED = 8
 """Events of one alarm that can still be acknowledged by their id."""
 LONGEST_COMMENT = 500
@@ -56,11 +54,11 @@ class Condition:
         self.state = AlarmState()
         self.why = self.comment = self.who = ""
         self.event_ids: deque[bytes] = deque(maxlen=REMEMBERED)
-        self.id = ua.NodeId.from_string(node_id(f"{FOLDER}.{alarm.id}"))
+        self.id = alarm_node(alarm)
 
     def child(self, path: str) -> ua.NodeId:
         """Node id of a part of it."""
-        return ua.NodeId.from_string(node_id(f"{FOLDER}.{self.alarm.id}.{path}"))
+        return alarm_node(self.alarm, f".{path}")
 
 
 class Conditions:
@@ -75,25 +73,14 @@ class Conditions:
         self._by_id: dict[ua.NodeId, Condition] = {}
         self._shown: dict[ua.NodeId, Any] = {}
 
-    async def build(self) -> None:
-        """Add them to a server that is initialised."""
-        server = self._server
-        folder = await server.nodes.objects.add_folder(
-            ua.NodeId.from_string(node_id(FOLDER)), ua.QualifiedName(FOLDER, ua.UInt16(NAMESPACE_INDEX))
-        )
-        kind = server.get_node(ua.NodeId(ua.Int32(ObjectIds.OffNormalAlarmType)))
-        model: Any = await get_event_obj_from_type_node(kind)
+    async def start(self) -> None:
+        """Show all of them, and let people call their methods."""
+        model: Any = await get_event_obj_from_type_node(self._server.get_node(ALARM_TYPE))
         model.add_property("NodeId", None, ua.VariantType.NodeId)
         model.add_property("ShelvingState/CurrentState", None, ua.VariantType.LocalizedText)
         model.add_property("ShelvingState/CurrentState/Id", None, ua.VariantType.NodeId)
-        first = Condition(ALARMS[0], None)
-        await self._add(folder, kind, first)
         for alarm in ALARMS:
             condition = Condition(alarm, deepcopy(model))
-            if condition.id != first.id:
-                copy_instance(server.iserver.aspace, folder.nodeid, first.id, condition.id)
-            longest = ua.Variant(float(alarm.shelf_min * 60_000), ua.VariantType.Double)
-            await server.write_attribute_value(condition.child("MaxTimeShelved"), ua.DataValue(longest))
             self._by_id[condition.id] = self._by_id[condition.child("ShelvingState")] = condition
             self._fill(condition)
             await self._show(condition)
@@ -107,8 +94,10 @@ class Conditions:
         for condition in self._all():
             if condition.state.until and now >= condition.state.until:
                 await self._take(condition, Act.EXPIRE, "shelving expired")
+            elif condition.state.until:
+                await self._show_rest(condition, condition.state.until - now)
         for alarm, act, why in self._watch.look(snapshot, now):
-            condition = self._by_id[ua.NodeId.from_string(node_id(f"{FOLDER}.{alarm.id}"))]
+            condition = self._by_id[alarm_node(alarm)]
             if why:
                 condition.why = why[:300]
             condition.who = ""
@@ -129,9 +118,14 @@ class Conditions:
         if condition.state == before and act in (Act.RAISE, Act.CLEAR):
             return StatusCodes.Good
         self._note(Noted("alarm", condition.who, {"alarm": condition.alarm.id, "act": act.value, "why": why}))
+        if condition.state.stage is Stage.ACTIVE and before.stage is not Stage.ACTIVE:
+            # Raised anew: who acknowledges an event of the time before has not seen this.
+            condition.event_ids.clear()
         if before.enabled or condition.state.enabled:
             self._fill(condition)
             await self._show(condition)
+            if condition.state.shelving is not before.shelving:
+                await self._show_rest(condition, max(0.0, condition.state.until - time.monotonic()))
             await self._server.iserver.subscription_service.trigger_event(condition.event)
         return StatusCodes.Good
 
@@ -219,7 +213,7 @@ class Conditions:
         text = comment.Text if isinstance(comment, ua.LocalizedText) else comment
         if not isinstance(text, (str, type(None))) or len(text or "") > LONGEST_COMMENT:
             return None, "", StatusCodes.BadInvalidArgument
-        return condition, text or "", StatusCodes.Good
+        return condition, one_line(text or ""), StatusCodes.Good
 
     # --- nodes ----------------------------------------------------------------------------------------------------
 
@@ -246,23 +240,6 @@ class Conditions:
                         inner.add_method_callback(of_instance, serve)
                         rights.methods[of_instance] = rights.methods[of_type]
 
-    async def _add(self, folder: Node, kind: Node, condition: Condition) -> None:
-        alarm = condition.alarm
-        name = ua.QualifiedName(alarm.id, ua.UInt16(NAMESPACE_INDEX))
-        (node, *_) = await instantiate(folder, kind, condition.id, name, instantiate_optional=False)
-        # The optional parts that this server has; with all of them each alarm would be a hundred nodes.
-        confirmed = await node.add_variable(
-            condition.child("ConfirmedState"), "0:ConfirmedState", ua.LocalizedText(""), ua.VariantType.LocalizedText
-        )
-        await confirmed.add_property(condition.child("ConfirmedState.Id"), "0:Id", True)
-        shelved = self._server.get_node(ua.NodeId(ua.Int32(ObjectIds.ShelvedStateMachineType)))
-        await instantiate(
-            node, shelved, condition.child("ShelvingState"), "0:ShelvingState", instantiate_optional=False
-        )
-        await node.add_property(condition.child("MaxTimeShelved"), "0:MaxTimeShelved", 0.0)
-        confirm = self._server.get_node(ua.NodeId(ua.Int32(ObjectIds.AcknowledgeableConditionType_Confirm)))
-        await node.add_reference(confirm, ObjectIds.HasComponent)
-
     def _fill(self, condition: Condition) -> None:
         """Bring the event up to the state."""
         event, state, alarm = condition.event, condition.state, condition.alarm
@@ -273,8 +250,7 @@ class Conditions:
         event.NodeId, event.BranchId = condition.id, ua.NodeId()
         event.SourceNode, event.SourceName = ua.NodeId.from_string(node_id("Station")), "Station"
         event.ConditionName, event.Retain = alarm.id, state.retain
-        event.ConditionClassId = ua.NodeId(ua.Int32(ObjectIds.ProcessConditionClassType))
-        event.ConditionClassName = ua.LocalizedText("ProcessConditionClass")
+        event.ConditionClassId, event.ConditionClassName = CONDITION_CLASS, ua.LocalizedText(CONDITION_CLASS_NAME)
         event.Time = event.ReceiveTime = now
         event.Severity = event.LastSeverity = ua.UInt16(alarm.priority.value)
         event.Quality = ua.StatusCode()
@@ -300,6 +276,14 @@ class Conditions:
             kind = event.data_types[path]
             variant = ua.Variant(value, kind) if isinstance(kind, ua.VariantType) else ua.Variant(value)
             await self._server.write_attribute_value(node, ua.DataValue(variant, SourceTimestamp=event.Time))
+            if path in _TIMED:
+                moment = ua.DataValue(ua.Variant(event.Time, ua.VariantType.DateTime))
+                await self._server.write_attribute_value(condition.child(f"{path}.SourceTimestamp"), moment)
+
+    async def _show_rest(self, condition: Condition, seconds: float) -> None:
+        """How much longer it is shelved."""
+        rest = ua.DataValue(ua.Variant(seconds * 1000, ua.VariantType.Double))
+        await self._server.write_attribute_value(condition.child("ShelvingState.UnshelveTime"), rest)
 
 
 def _flags(state: AlarmState) -> tuple[tuple[str, bool, str, str], ...]:
@@ -315,8 +299,11 @@ def _flags(state: AlarmState) -> tuple[tuple[str, bool, str, str], ...]:
 _SHOWN = (
     "EventId",
     "Time",
+    "ReceiveTime",
     "Message",
     "Severity",
+    "LastSeverity",
+    "Quality",
     "Retain",
     "ConditionName",
     "Comment",
@@ -328,6 +315,10 @@ _SHOWN = (
     "ShelvingState/CurrentState",
     "ShelvingState/CurrentState/Id",
 )
+
+
+_TIMED = frozenset(("Comment", "LastSeverity", "Quality"))
+"""Those that have a SourceTimestamp of their own."""
 
 
 def _code(number: int) -> ua.StatusCode:

@@ -33,6 +33,7 @@ class Act(Enum):
     LOGIN_REFUSED = "log-in refused"
     CERTIFICATE_REFUSED = "certificate refused"
     CALLED = "called"
+    CALL_FAILED = "call failed"
     CALL_REFUSED = "call refused"
     WRITE_REFUSED = "write refused"
 
@@ -42,6 +43,7 @@ _EVENT_TYPES = {
     Act.LOGIN_REFUSED: ObjectIds.AuditActivateSessionEventType,
     Act.CERTIFICATE_REFUSED: ObjectIds.AuditCertificateUntrustedEventType,
     Act.CALLED: ObjectIds.AuditUpdateMethodEventType,
+    Act.CALL_FAILED: ObjectIds.AuditUpdateMethodEventType,
     Act.CALL_REFUSED: ObjectIds.AuditUpdateMethodEventType,
     Act.WRITE_REFUSED: ObjectIds.AuditWriteUpdateEventType,
 }
@@ -70,8 +72,8 @@ class Audit:
             event.Severity = ua.UInt16(_SEVERITY[act in _GOOD])
             self._events[act] = event
 
-    async def tell(self, act: Act, person: Person, what: str) -> None:
-        """One entry. what: the method, the reason, the thumbprint; printable."""
+    async def tell(self, act: Act, person: Person, what: str, method: ua.NodeId | None = None) -> None:
+        """One entry. what: the method, the reason, the thumbprint; printable.   method: of a call, for the event."""
         who = person.name or "anonymous"
         if act in _GOOD or self._within_plenty(act):
             detail = {"act": act.value, "what": what[:200], "address": person.address}
@@ -82,9 +84,9 @@ class Audit:
             _log.info("%s: %s %s from %s", act.value, who, what, person.address)
         else:
             self._withheld += 1
-        await self._fire(act, who, what)
+        await self._fire(act, who, what, method)
 
-    async def _fire(self, act: Act, who: str, what: str) -> None:
+    async def _fire(self, act: Act, who: str, what: str, method: ua.NodeId | None) -> None:
         event, iserver = self._events.get(act), self._iserver
         if event is None or iserver is None:
             return
@@ -93,6 +95,8 @@ class Audit:
         event.Time = event.ReceiveTime = event.ActionTimeStamp = now
         event.Status = act in _GOOD
         event.ClientUserId = who
+        if method is not None:
+            event.MethodId = method
         event.ServerId = iserver.endpoints[0].Server.ApplicationUri if iserver.endpoints else ""
         event.Message = ua.LocalizedText(f"{act.value}: {who}: {what}"[:300])
         listeners = {

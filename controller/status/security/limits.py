@@ -28,6 +28,12 @@ PENDING = 64
 QUEUED = 50
 """Changes of one node that wait for one subscription, and notifications that wait for its acknowledgement. The library
 keeps 10,000 and 5,000: behind a client that was frozen and subscribed to everything they grew by 0.3 MB a second."""
+ITEMS = 20_000
+"""Monitored items of all clients together, some 2 kB each; half of them for clients without a name."""
+EVENT_ITEMS, EVENT_ITEMS_PER_SESSION = 200, 20
+"""Items that want events: each looks at each event, and copies up to SELECT_CLAUSES fields of it."""
+UNACKNOWLEDGED = 5_000
+"""Changes in the messages of one subscription that are kept until they are acknowledged."""
 FASTEST_MS, SLOWEST_MS = 5.0, 60_000.0
 """Publishing intervals; the library believes 0, NaN and microseconds."""
 HASHING = 1
@@ -44,4 +50,6 @@ NODES_PER_HISTORY = 20
 METHODS_PER_CALL = 20
 ITEMS_PER_CALL = 1000
 FILTER_ELEMENTS = 20
+FILTER_STEPS = 500
+"""Evaluations that one event may take in one where-clause."""
 SELECT_CLAUSES = 200

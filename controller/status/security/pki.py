@@ -9,6 +9,7 @@ A client whose certificate is neither trusted nor issued by a trusted authority 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,9 @@ from controller.errors import ConfigError
 
 MOST_REJECTED = 100
 """Certificates of strangers that are kept: whoever can reach the port must not fill the disk."""
+PLENTY, PERIOD_S = 10, 10.0
+"""How many of them are written in each period: the journal's disk has other things to do, and a flood is to leave time
+to look at what was there before."""
 LARGEST = 16_384
 """Bytes of one certificate."""
 SMALLEST_KEY = 2048
@@ -58,6 +62,7 @@ class Pki:
         self._seen = -1
         self._thumbprints: frozenset[str] = frozenset()
         self._authorities: tuple[x509.Certificate, ...] = ()
+        self._period, self._kept = -1, 0
 
     def open(self) -> None:
         """Make the folders. Raises ConfigError."""
@@ -150,6 +155,12 @@ class Pki:
         path = self.rejected / f"{thumbprint(der)}.der"
         if path.exists():
             return
+        period = int(time.monotonic() / PERIOD_S)
+        if period != self._period:
+            self._period, self._kept = period, 0
+        if self._kept >= PLENTY:
+            return
+        self._kept += 1
         kept = sorted(self.rejected.glob("*.der"), key=lambda other: other.stat().st_mtime_ns)
         for oldest in kept[: max(0, len(kept) - MOST_REJECTED + 1)]:
             oldest.unlink(missing_ok=True)

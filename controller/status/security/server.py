@@ -35,7 +35,7 @@ from controller.status.security.rights import Rights
 from controller.status.security.session import GuardedSession
 from controller.status.security.subscriptions import GuardedSubscriptions
 from controller.status.security.users import UsersFile
-from controller.status.vision.cache import Nodes
+from controller.status.vision.packing import Nodes
 
 _POLICY_TYPES = {
     "Basic256Sha256": ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,

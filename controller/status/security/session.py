@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.server.internal_session import InternalSession
+from asyncua.server.monitored_item_service import MonitoredItemService
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
 
@@ -19,6 +20,7 @@ from controller.status.access import Role
 from controller.status.security import limits
 from controller.status.security.audit import Act
 from controller.status.security.caller import CALLER, Person
+from controller.status.security.event_filter import WhereClause
 from controller.status.security.subscriptions import check_filter, check_item, given_filter
 
 if TYPE_CHECKING:
@@ -125,8 +127,12 @@ class GuardedSession(InternalSession):
         for wanted in params:
             name = wanted.MethodId.to_string()
             if not self.iserver.rights.may_call(person, wanted.MethodId):
-                await self.iserver.audit.tell(Act.CALL_REFUSED, person, name)
+                await self.iserver.audit.tell(Act.CALL_REFUSED, person, name, wanted.MethodId)
                 results.append(ua.CallMethodResult(StatusCode=ua.StatusCode(ua.UInt32(_DENIED))))
+                continue
+            code = self._misplaced(wanted)
+            if code:
+                results.append(ua.CallMethodResult(StatusCode=ua.StatusCode(ua.UInt32(code))))
                 continue
             token = CALLER.set(person)
             try:
@@ -134,8 +140,24 @@ class GuardedSession(InternalSession):
             finally:
                 CALLER.reset(token)
             if person.name and wanted.MethodId not in self.iserver.rights.unaudited:
-                await self.iserver.audit.tell(Act.CALLED, person, name)
+                done = results[-1].StatusCode
+                if done.is_good():
+                    await self.iserver.audit.tell(Act.CALLED, person, name, wanted.MethodId)
+                else:
+                    await self.iserver.audit.tell(Act.CALL_FAILED, person, f"{name}: {done.name}", wanted.MethodId)
         return results
+
+    def _misplaced(self, wanted: ua.CallMethodRequest) -> int:
+        """Status code of a method that is not of this object; Good otherwise.
+
+        The standard types' own methods may be called with any instance: what serves them looks for it.
+        """
+        space, method = self.aspace, wanted.MethodId
+        if wanted.ObjectId not in space:
+            return StatusCodes.BadNodeIdUnknown
+        if method.NamespaceIndex == 0 or any(r.NodeId == method for r in space[wanted.ObjectId].references):
+            return StatusCodes.Good
+        return StatusCodes.BadMethodInvalid
 
     # --- the address space belongs to the station ---------------------------------------------------------------
 
@@ -188,11 +210,32 @@ class GuardedSession(InternalSession):
         codes = [check_item(item, self._kind) for item in params.ItemsToCreate]
         room = max(0, self.iserver.limits.items_per_subscription - held)
         wanted = [item for item, code in zip(params.ItemsToCreate, codes, strict=True) if code == 0]
-        if len(wanted) > room:
+        if len(wanted) > room or not self._has_room(wanted):
             raise ServiceError(StatusCodes.BadTooManyMonitoredItems)
         params.ItemsToCreate = wanted
-        made = iter(await super().create_monitored_items(params))
-        return [next(made) if code == 0 else _refused_item(code) for code in codes]
+        made = await super().create_monitored_items(params)
+        for item in made:
+            self._guard_filter(service, item.MonitoredItemId)
+        done = iter(made)
+        return [next(done) if code == 0 else _refused_item(code) for code in codes]
+
+    def _has_room(self, wanted: Sequence[ua.MonitoredItemCreateRequest]) -> bool:
+        """All clients together do not hold too much."""
+        service = self.iserver.subscription_service
+        events = sum(item.ItemToMonitor.AttributeId == AttributeIds.EventNotifier for item in wanted)
+        most = limits.ITEMS if self.person.name else limits.ITEMS // 2
+        return (
+            service.held_items() + len(wanted) <= most
+            and service.held_event_items() + events <= limits.EVENT_ITEMS
+            and service.held_event_items(self.session_id) + events <= limits.EVENT_ITEMS_PER_SESSION
+        )
+
+    def _guard_filter(self, service: MonitoredItemService, number: int) -> None:
+        """Let an event item have its where-clause evaluated within bounds."""
+        item = service._monitored_items.get(number)  # pyright: ignore[reportPrivateUsage]
+        if item is not None and isinstance(item.filter, ua.EventFilter):
+            clause: Any = WhereClause(self.aspace, item.filter.WhereClause, item)
+            item.where_clause_evaluator = clause
 
     async def modify_monitored_items(
         self, params: ua.ModifyMonitoredItemsParameters
@@ -218,6 +261,7 @@ class GuardedSession(InternalSession):
             one = ua.ModifyMonitoredItemsParameters()
             one.SubscriptionId, one.ItemsToModify = params.SubscriptionId, [wanted]
             results += await super().modify_monitored_items(one)
+            self._guard_filter(service, wanted.MonitoredItemId)
         return results
 
     async def delete_monitored_items(self, params: ua.DeleteMonitoredItemsParameters) -> list[ua.StatusCode]:
@@ -266,7 +310,14 @@ class GuardedSession(InternalSession):
         params.SubscriptionIds = [
             number if self._may_take(number) else ua.UInt32(0) for number in params.SubscriptionIds
         ]
-        return await super().transfer_subscriptions(params, callback)
+        results = await super().transfer_subscriptions(params, callback)
+        for number in params.SubscriptionIds:
+            # The library leaves it waiting for the requests of the connection that is gone.
+            if self.processor is not None and self.owns(number):
+                self.subscription_service.subscriptions[
+                    number
+                ].pub_request_callback = self.processor.get_publish_request
+        return results
 
     def _may_take(self, subscription_id: int) -> bool:
         subscription = self.subscription_service.subscriptions.get(subscription_id)

@@ -10,7 +10,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from asyncua import ua
-from asyncua.common.events import Event
 from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.subscription_service import SubscriptionService
 from asyncua.ua.attribute_ids import AttributeIds
@@ -18,12 +17,41 @@ from asyncua.ua.status_codes import StatusCodes
 
 from controller.status.security import limits
 from controller.status.security.caller import CALLER
+from controller.status.security.event_filter import check_where, names_a_field
 
 _log = logging.getLogger("controller.status.subscriptions")
 _NUMBERS = frozenset(
     ua.VariantType[name]
     for name in ("SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Float", "Double")
 )
+
+
+class Unacknowledged(dict[int, ua.PublishResult]):
+    """What a client was sent and has not acknowledged, to be sent again if it asks: the oldest goes when the changes in
+    them are too many. The library counts messages, and one of them holds up to 50,000 changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changes = 0
+
+    def __setitem__(self, number: int, result: ua.PublishResult) -> None:
+        super().__setitem__(number, result)
+        self._changes += _changes(result)
+        while self._changes > limits.UNACKNOWLEDGED and len(self) > 1:
+            self.pop(next(iter(self)))
+
+    def pop(self, number: int, default: Any = None) -> Any:
+        """Forget one."""
+        result = super().pop(number, default)
+        if isinstance(result, ua.PublishResult):
+            self._changes -= _changes(result)
+        return result
+
+
+def _changes(result: ua.PublishResult) -> int:
+    """How many changes and events are in a message."""
+    held: list[Any] = result.NotificationMessage.NotificationData or []
+    return sum(len(getattr(part, "MonitoredItems", ()) or getattr(part, "Events", ()) or ()) for part in held)
 
 
 class GuardedSubscriptions(SubscriptionService):
@@ -44,7 +72,25 @@ class GuardedSubscriptions(SubscriptionService):
         """A subscription with an interval that cannot keep the process busy, nor its timers in disorder."""
         if request_callback is not None:
             params.RequestedPublishingInterval = interval_ms(params.RequestedPublishingInterval)
-        return await super().create_subscription(params, callback, session_id, request_callback)
+        made = await super().create_subscription(params, callback, session_id, request_callback)
+        subscription = self.subscriptions[made.SubscriptionId]
+        subscription._not_acknowledged_results = Unacknowledged()  # pyright: ignore[reportPrivateUsage]
+        return made
+
+    def held_items(self) -> int:
+        """Monitored items of all clients."""
+        return sum(
+            len(subscription.monitored_item_srv._monitored_items)  # pyright: ignore[reportPrivateUsage]
+            for subscription in self.subscriptions.values()
+        )
+
+    def held_event_items(self, session_id: ua.NodeId | None = None) -> int:
+        """Items that want events: of all clients, or of one session."""
+        return sum(
+            sum(map(len, subscription.monitored_item_srv._monitored_events.values()))  # pyright: ignore[reportPrivateUsage]
+            for subscription in self.subscriptions.values()
+            if session_id in (None, subscription.session_id)
+        )
 
     async def trigger_event(self, event: Any, subscription_id: int | None = None) -> None:
         """Hand an event to all subscriptions; one that cannot take it loses it, and nobody else does."""
@@ -130,29 +176,9 @@ def check_filter(asked: Any, attribute: int, kind: ua.VariantType | None) -> int
 def _check_event_filter(asked: Any) -> int:
     if not isinstance(asked, ua.EventFilter):
         return StatusCodes.BadMonitoredItemFilterInvalid
-    clauses, elements = asked.SelectClauses or [], asked.WhereClause.Elements or []
-    if len(clauses) > limits.SELECT_CLAUSES or len(elements) > limits.FILTER_ELEMENTS:
+    clauses = asked.SelectClauses or []
+    if len(clauses) > limits.SELECT_CLAUSES:
         return StatusCodes.BadTooManyOperations
-    for clause in clauses:
-        if not _names_a_field(clause):
-            return StatusCodes.BadMonitoredItemFilterInvalid
-    for index, element in enumerate(elements):
-        for operand in element.FilterOperands or []:
-            # An element may refer to later ones only, or it would refer to itself without end.
-            if isinstance(operand, ua.ElementOperand) and not index < operand.Index < len(elements):
-                return StatusCodes.BadMonitoredItemFilterInvalid
-            if isinstance(operand, ua.SimpleAttributeOperand) and not _names_a_field(operand):
-                return StatusCodes.BadMonitoredItemFilterInvalid
-    return StatusCodes.Good
-
-
-def _names_a_field(operand: ua.SimpleAttributeOperand) -> bool:
-    """The library looks the name up among the attributes of its own event object, whatever that finds there."""
-    path = operand.BrowsePath or []
-    if not path:
-        return operand.AttributeId == AttributeIds.NodeId
-    name = Event.browse_path_to_attribute_name(path)
-    return not name.startswith("_") and not hasattr(_BARE, name)
-
-
-_BARE = Event()
+    if not all(map(names_a_field, clauses)):
+        return StatusCodes.BadMonitoredItemFilterInvalid
+    return check_where(asked.WhereClause)

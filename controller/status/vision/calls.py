@@ -14,6 +14,7 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
 from controller.status.access import method_access
+from controller.status.commands import one_line
 from controller.status.vision.instances import supertypes
 
 LONGEST_TEXT = 500
@@ -67,7 +68,7 @@ def text(value: Any) -> str:
     found = "" if value is None else str(value)
     if len(found) > LONGEST_TEXT:
         raise Refused(StatusCodes.BadInvalidArgument)
-    return found.strip()
+    return one_line(found)
 
 
 def _arguments(server: Server, method: ua.NodeId, name: str) -> list[Declared]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from controller.status.messages import StationSnapshot
-from statemachines.handshake import Link
+from statemachines.handshake.state import Link
 from statemachines.vocabulary import Hold
 
 

@@ -130,13 +130,18 @@ class VisionMethods:
         del cause, description
         return [await self._wish("SimulationMode", lambda id: Simulate(id, activate, caller_name()))]
 
+    # Their `timeout` says how long the client will want to have access to what it was given (OPC 40100-1, 7.10.2):
+    # every answer is a copy, and stays the client's.
+
     # --- recipes ----------------------------------------------------------------------------------------------
 
     async def list_recipes(
         self, external: Any, product: Any, prepared: Any, most: int, first: int, timeout: int
     ) -> Outputs:
         """The recipes that fit, by name."""
-        entries = await self._reading.within(timeout, lambda _: self._recipes.entries())
+        del timeout
+        _at_least_none(first)
+        entries = await self._reading.within(lambda _: self._recipes.entries())
         names = {text(external.Id), text(product.Id)} - {""}
         in_force = self._in_force()
         found = [
@@ -209,14 +214,16 @@ class VisionMethods:
 
     async def result_by_id(self, result: Any, timeout: int) -> Outputs:
         """One result."""
-        found, error = await self._find(text(result.Id), timeout)
+        del timeout
+        found, error = await self._find(text(result.Id))
         if found is None:
             return [0, structures.make("ResultDataType"), error]
         return [self._next_handle(), structures.make("ResultDataType", **_with_file(found)), Error.OK]
 
     async def result_components(self, result: Any, timeout: int) -> Outputs:
         """The same, each component an argument of its own."""
-        found, error = await self._find(text(result.Id), timeout)
+        del timeout
+        found, error = await self._find(text(result.Id))
         values = structures.make("ResultDataType", **(_with_file(found) if found is not None else {}))
         names = (
             "IsPartial", "IsSimulated", "ResultState", "MeasId", "PartId", "ExternalRecipeId", "InternalRecipeId",
@@ -231,6 +238,8 @@ class VisionMethods:
         configuration: Any, product: Any, job: Any, most: int, first: int, timeout: int,
     ) -> Outputs:  # fmt: skip
         """Results that fit, newest first."""
+        del timeout
+        _at_least_none(first)
         recipe = text(external.Id) or text(internal.Id) or text(product.Id)
         wanted = Wanted(text(job.Id), text(part.Id), recipe, text(configuration.Id), text(meas.Id))
         results = self._results
@@ -245,7 +254,7 @@ class VisionMethods:
             return list(islice(fitting, first, first + count + 1))
 
         try:
-            found = await self._reading.within(timeout, read)
+            found = await self._reading.within(read)
         except RecordError as error:
             logger.error("results cannot be read", why=str(error))
             return [True, 0, 0, [], Error.UNREADABLE]
@@ -306,12 +315,12 @@ class VisionMethods:
         result = await self._desk.request(command)
         return Error.OK if result.ok else _refused(method, result.why)
 
-    async def _find(self, key: str, timeout: int) -> tuple[PartEnded | None, Error]:
+    async def _find(self, key: str) -> tuple[PartEnded | None, Error]:
         results = self._results
         if results is None:
             return None, Error.UNREADABLE
         try:
-            found = await self._reading.within(timeout, lambda _: results.by_id(key))
+            found = await self._reading.within(lambda _: results.by_id(key))
         except RecordError as error:
             logger.error("result cannot be read", key=key, why=str(error))
             return None, Error.UNREADABLE
@@ -348,6 +357,12 @@ def _or_empty(name: str, value: Any) -> Any:
     return empties[name]
 
 
+def _at_least_none(first: int) -> None:
+    """Where a list begins: a negative place is none."""
+    if first < 0:
+        raise Refused(StatusCodes.BadInvalidArgument)
+
+
 def _page(found: list[Any], most: int, first: int) -> tuple[list[Any], bool]:
-    count = most if most > 0 else MOST_LISTED
+    count = min(most, MOST_LISTED) if most > 0 else MOST_LISTED
     return found[first : first + count], first + count >= len(found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import logging
 import xml.etree.ElementTree as ET
 from copy import copy
 from importlib import resources
@@ -71,6 +72,8 @@ async def register_namespaces(server: Server) -> None:
 async def import_nodesets(server: Server) -> list[ua.NodeId]:
     """Import all of them into a server that is initialised; the data types among the nodes become Python classes."""
     nodes: list[ua.NodeId] = []
+    # It warns of three nodes of the DI model with two parents each, which is how they are meant.
+    logging.getLogger("asyncua.common.xmlimporter").setLevel(logging.ERROR)
     for name in NODESETS:
         nodes += await server.import_xml(xmlstring=importable(read_nodeset(name)))
     for node_id in nodes:

@@ -25,12 +25,11 @@ class Reading:
         self._turn = asyncio.Semaphore(1)
         self._waiting = 0
 
-    async def within(self, timeout_ms: int, read: Callable[[float], T]) -> T:
-        """The answer. timeout_ms: the client's wish; 0: none.   read: in a thread; takes the monotonic time to end by.
+    async def within(self, read: Callable[[float], T], limit_s: float = LONGEST_S) -> T:
+        """The answer. read: in a thread; takes the monotonic time to end by.
 
         Raises Refused: Bad_Timeout, or Bad_TooManyOperations where others wait already.
         """
-        limit_s = min(timeout_ms / 1000, LONGEST_S) if timeout_ms > 0 else LONGEST_S
         if self._waiting >= MOST_WAITING:
             raise Refused(StatusCodes.BadTooManyOperations)
         loop = asyncio.get_running_loop()

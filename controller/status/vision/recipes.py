@@ -12,6 +12,8 @@ from pathlib import Path
 
 _REMOVED = ".removed"
 _NUMBER = re.compile(r"^id\s*=\s*\d+", re.MULTILINE)
+MOST_RECIPES = 1000
+"""All of them are read with each list that a client asks for."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -49,10 +51,16 @@ class RecipeFolder:
         """
         if self._root is None or _NAME.fullmatch(product) is None:
             raise ValueError(f"{product!r} is no name of a recipe: letters, digits, _ and -, at most 64")
-        source, target = self._root / like, self._root / product
+        known = self.entries()
+        target = self._root / product
         if target.exists():
             raise FileExistsError(str(target))
-        number = max((entry.number for entry in self.entries()), default=0) + 1
+        # A name that is listed, not one that leads to some other folder of the computer.
+        if like not in {entry.product for entry in known}:
+            raise FileNotFoundError(like)
+        if len(known) >= MOST_RECIPES:
+            raise ValueError(f"{MOST_RECIPES} recipes are enough: remove some first")
+        source, number = self._root / like, max(entry.number for entry in known) + 1
         half = self._root / f".{product}.new"
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir()

@@ -1,13 +1,14 @@
-// An independent OPC UA client: browses, reads, subscribes, calls every method, receives every event kind.
+// An independent OPC UA client: browses, reads, subscribes, calls every method, receives every event kind,
+// acknowledges and confirms an alarm.
 // Usage: node client.js ENDPOINT PLAN. PLAN is JSON: {nodes, browse, events: {node, types, fields}, calls,
-// user, security: {mode, policy, certificate, key}}.
+// alarm: {name, raised by the calls}, user, security: {mode, policy, certificate, key}}.
 // Prints one JSON object; every failure is in it, by name.
 "use strict";
 
 const {
     AttributeIds, ClientMonitoredItem, ClientMonitoredItemGroup, ClientSubscription, DataType, MessageSecurityMode,
-    NodeClass, OPCUAClient, SecurityPolicy, TimestampsToReturn, Variant, VariantArrayType, constructEventFilter,
-    resolveNodeId,
+    NodeClass, OPCUAClient, SecurityPolicy, SimpleAttributeOperand, TimestampsToReturn, Variant, VariantArrayType,
+    constructEventFilter, ofType, resolveNodeId,
 } = require("node-opcua-client");
 
 const [, , endpoint, planText] = process.argv;
@@ -109,6 +110,7 @@ async function main() {
     });
     await within(new Promise((resolve) => events.on("initialized", resolve)), 10000, "the event item");
 
+    const alarm = await Alarm.of(subscription, plan.alarm.name);
     for (const call of plan.calls) {
         const methodId = resolveNodeId(call.method);
         const objectId = call.method.slice(0, call.method.lastIndexOf("."));
@@ -126,10 +128,86 @@ async function main() {
         await within(new Promise((resolve) => { news = () => { if (!missing().length) resolve(); }; }), 20000,
             `events ${missing()}`);
     }
+    out.alarm = await alarm.dealWith(session, subscription.subscriptionId);
     await subscription.terminate();
     await session.close();
     await client.disconnect();
     return out;
+}
+
+const CONDITION_TYPE = "i=2782", REFRESH = "i=3875", ACKNOWLEDGE = "i=9111", CONFIRM = "i=9113";
+const ALARM_FIELDS = ["EventType", "EventId", "ConditionName", "Severity", "Retain", "ActiveState.Id", "AckedState.Id",
+    "ConfirmedState.Id", "Comment", "ClientUserId"];
+
+// What the server tells of one alarm, to whoever asks for events of type ConditionType or below.
+class Alarm {
+    constructor(name) {
+        this.name = name;
+        this.last = null;
+        this.news = () => {};
+    }
+
+    static async of(subscription, name) {
+        const alarm = new Alarm(name);
+        const filter = constructEventFilter(ALARM_FIELDS, ofType(CONDITION_TYPE));
+        filter.selectClauses.push(new SimpleAttributeOperand({
+            typeDefinitionId: resolveNodeId(CONDITION_TYPE), browsePath: [], attributeId: AttributeIds.NodeId,
+        }));
+        const item = ClientMonitoredItem.create(subscription,
+            { nodeId: resolveNodeId("i=2253"), attributeId: AttributeIds.EventNotifier },
+            { samplingInterval: 0, discardOldest: true, queueSize: 50, filter }, TimestampsToReturn.Both);
+        item.on("changed", (values) => alarm.hear(values.map((held) => held.value)));
+        await within(new Promise((resolve, reject) => {
+            item.on("initialized", resolve);
+            item.on("err", (message) => reject(new Error(message)));
+        }), 10000, "the alarms' item");
+        return alarm;
+    }
+
+    hear(values) {
+        const held = Object.fromEntries(ALARM_FIELDS.map((name, i) => [name, values[i]]));
+        if (held.ConditionName !== this.name) return;
+        this.last = { ...held, conditionId: values[ALARM_FIELDS.length] };
+        this.news();
+    }
+
+    async when(name, wanted) {
+        await within(new Promise((resolve) => {
+            this.news = () => { if (this.last && this.last[name] === wanted) resolve(); };
+            this.news();
+        }), 20000, `${this.name} with ${name} ${wanted}`);
+    }
+
+    async call(session, methodId, text) {
+        const result = await session.call({
+            objectId: this.last.conditionId, methodId: resolveNodeId(methodId),
+            inputArguments: [
+                new Variant({ dataType: DataType.ByteString, value: this.last.EventId }),
+                new Variant({ dataType: DataType.LocalizedText, value: { text } }),
+            ],
+        });
+        return result.statusCode.name;
+    }
+
+    async dealWith(session, subscriptionId) {
+        await this.when("ActiveState.Id", false);
+        const raised = this.last;
+        this.last = null;
+        const refreshed = await session.call({
+            objectId: resolveNodeId(CONDITION_TYPE), methodId: resolveNodeId(REFRESH),
+            inputArguments: [new Variant({ dataType: DataType.UInt32, value: subscriptionId })],
+        });
+        await this.when("AckedState.Id", false);
+        const acknowledged = await this.call(session, ACKNOWLEDGE, "seen");
+        await this.when("AckedState.Id", true);
+        const { Comment: comment, ClientUserId: who } = this.last;
+        const confirmed = await this.call(session, CONFIRM, "mended");
+        await this.when("ConfirmedState.Id", true);
+        return {
+            refreshed: refreshed.statusCode.name, acknowledged, comment: comment.text, who, confirmed,
+            conditionId: raised.conditionId.toString(), severity: raised.Severity, retain: this.last.Retain,
+        };
+    }
 }
 
 async function until(session, node, wanted) {

@@ -10,8 +10,9 @@ import pytest
 
 from controller.job_duty import JobDuty
 from controller.status.messages import HoldStation, StartJob, StartSeries, StopJobs
-from statemachines.handshake import Link
-from statemachines.station import Station, step
+from statemachines.handshake.state import Link
+from statemachines.station.state import Station
+from statemachines.station.step import step
 from statemachines.vocabulary import Command, Event, Hold, Ns, RecordTrigger
 from tests.unit.statemachines.test_jobs import NOW, idle
 

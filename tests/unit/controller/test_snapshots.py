@@ -12,7 +12,7 @@ from controller.snapshots import SnapshotDuty
 from controller.status.messages import ChangeRecipe, ResetFailsafe, SetMode
 from statemachines import health
 from statemachines.line import Line
-from statemachines.station import Station
+from statemachines.station.state import Station
 from statemachines.vocabulary import FaultCode, Mode, RecordEvent
 from tests.unit.controller.test_job_duty import Feed, Loop, duty
 from tests.unit.statemachines.test_jobs import NOW, idle

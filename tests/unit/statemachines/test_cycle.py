@@ -6,18 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from statemachines.cycle import (
-    FINAL,
-    TABLE,
-    Abandoned,
-    Context,
-    Cycle,
-    Distrusted,
-    Stage,
-    begin,
-    refuse,
-    step,
-)
+from statemachines.cycle.answer import undecided
+from statemachines.cycle.state import FINAL, Abandoned, Context, Cycle, Distrusted, Stage
+from statemachines.cycle.table import TABLE, step
+from statemachines.cycle.views import begin
 from statemachines.errors import IllegalEvent
 from statemachines.vocabulary import (
     MS,
@@ -81,7 +73,7 @@ def test_no_row_leads_back_to_deciding() -> None:
 def test_a_good_part_is_answered_once_with_its_own_name() -> None:
     part, commands = begin(cycle())
     assert commands == (
-        Capture(PART, "top", TRIGGERED, Ns(140 * MS), Ns(180 * MS)),
+        Capture(PART, "top", TRIGGERED, Ns(140 * MS), Ns(175 * MS)),
         ArmDeadline(PART, Ns(180 * MS)),
     )
     part, commands = step(part, frame())
@@ -173,7 +165,7 @@ def test_an_answer_in_a_later_parts_slot_is_not_written() -> None:
 
 
 def test_a_refused_part_is_answered_at_once() -> None:
-    _, commands = refuse(cycle(), SEEN, Reason.NOT_READY, "loading", Context())
+    _, commands = undecided(cycle(), SEEN, Reason.NOT_READY, "loading", Context())
     assert isinstance(commands[0], Publish)
     assert commands[0].answer.action is Action.REJECT
 

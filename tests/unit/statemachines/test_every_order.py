@@ -10,19 +10,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from statemachines import cycle as part_cycle
-from statemachines import handshake
 from statemachines.checkword import trigger_check
-from statemachines.cycle import FINAL, Cycle, Stage
+from statemachines.cycle.state import FINAL, Cycle, Stage, awaits_write
+from statemachines.cycle.table import TABLE
 from statemachines.errors import IllegalEvent
-from statemachines.handshake import Contract, Handshake, Link, Sign
+from statemachines.handshake import sequence_profile
+from statemachines.handshake.session import Sign
+from statemachines.handshake.state import Contract, Handshake, Link
 from statemachines.line import Line
 from statemachines.sequence import following, slot_of
-from statemachines.station import Rules, Station, step
+from statemachines.station.state import Rules, Station
 from statemachines.views import ViewPolicy, ViewRule
 from statemachines.vocabulary import (
     Action,
@@ -54,6 +55,7 @@ from statemachines.vocabulary import (
     TriggerSlot,
     Verdict,
 )
+from tests.unit.statemachines.exploring import Memory, Variants
 
 DEPTH, MODULUS = 2, 8
 FIRST = 8
@@ -64,6 +66,7 @@ RECIPE = RecipeFacts(
     1, "p", "ab" * 32, ("top",), DEADLINE, WINDOW, Policy(Fallback.REJECT, divert_lane=False, stop_after_passes=0)
 )
 OK = Assessment(Verdict.OK, (), 0.1, "fine")
+NAN = replace(OK, score=float("nan"))
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class World:
+class World(Variants):
     """Station and everything around it. `made` counts the parts that the PLC put on the belt."""
 
     station: Station
@@ -101,6 +104,7 @@ class World:
     accepted: tuple[PartKey, ...]
     ended: tuple[PartKey, ...]
     expired: tuple[PartKey, ...]
+    memory: Memory = field(default_factory=Memory)
 
 
 class Violation(AssertionError):
@@ -145,12 +149,12 @@ def start(mode: Mode, parts: int, recipe: RecipeFacts) -> World:
 
 def absorb(world: World, event: Event, mode: Mode) -> World:
     """Step the real station and hand its commands to the world, checking invariants 1, 2, 3, 4 and 6 as they pass."""
-    station, commands = step(world.station, event)
+    station, commands = world.memory.step(world.station, event)
     if station.handshake.session_id == world.next_session:
-        world = replace(world, next_session=world.next_session + 1)
-    world = replace(world, station=station)
+        world = world.but(next_session=world.next_session + 1)
+    world = world.but(station=station)
     if station.ready:
-        world = replace(world, ready_session=station.handshake.session_id)
+        world = world.but(ready_session=station.handshake.session_id)
     for command in commands:
         world = _hand_over(world, command, mode)
     return world
@@ -161,18 +165,18 @@ def _hand_over(world: World, command: Command, mode: Mode) -> World:
         case RecordTrigger():
             if command.part in world.accepted:
                 raise Violation(f"part {command.part} was accepted twice")
-            return replace(world, accepted=(*world.accepted, command.part))
+            return world.but(accepted=(*world.accepted, command.part))
         case Capture():
-            return replace(world, captures=(*world.captures, (command.part, command.view)))
+            return world.but(captures=(*world.captures, (command.part, command.view)))
         case Infer():
-            return replace(world, inferences=(*world.inferences, (command.part, command.view)))
+            return world.but(inferences=(*world.inferences, (command.part, command.view)))
         case Publish():
             return _publish(world, command, mode)
         case RecordOutcome():
             part = command.outcome.part
             if part in world.ended:
                 raise Violation(f"invariant 4: part {part} ended twice in the journal")
-            return replace(world, ended=(*world.ended, part))
+            return world.but(ended=(*world.ended, part))
         case _:
             return world
 
@@ -189,7 +193,7 @@ def _publish(world: World, command: Publish, mode: Mode) -> World:
         raise Violation(f"invariant 6: {answer.action.name} in SHADOW")
     if answer.session_id != world.station.handshake.session_id:
         raise Violation(f"part {part} answered outside of its session")
-    return replace(world, published=(*world.published, part), writing=(*world.writing, (part, answer, 0)))
+    return world.but(published=(*world.published, part), writing=(*world.writing, (part, answer, 0)))
 
 
 def _id_of(world: World, part: PartKey) -> int:
@@ -216,24 +220,23 @@ def _plc_moves(world: World) -> Iterator[tuple[str, World]]:
         waiting = (*world.waiting, (world.session_ack, seq, world.made, world.plc_epoch))
         yield (
             "plc: TriggerSeq",
-            replace(world, trigger_seq=seq, half_written=False, waiting=waiting, stale_slots=world.trigger_ring),
+            world.but(trigger_seq=seq, half_written=False, waiting=waiting, stale_slots=world.trigger_ring),
         )
     elif world.made < world.parts and world.enable and world.session_ack == world.ready_session:
         made = world.made + 1
         ring = list(world.trigger_ring)
         ring[slot] = TriggerSlot(seq, made, 0, RECIPE.id, trigger_check(seq, made, 0, RECIPE.id, 0))
-        yield "plc: slot", replace(world, trigger_ring=tuple(ring), half_written=True, made=made)
+        yield "plc: slot", world.but(trigger_ring=tuple(ring), half_written=True, made=made)
     session = world.station.handshake.session_id
     if world.session_ack != session and world.station.handshake.link is Link.OPENING:
         yield (
             "plc: SessionAck",
-            replace(world, session_ack=session, half_written=False, results=(Slot(),) * DEPTH),
+            world.but(session_ack=session, half_written=False, results=(Slot(),) * DEPTH),
         )
     if world.made in (1, 2) and world.next_session == 2:
         if world.enable:
-            yield "plc: Enable 0", replace(world, enable=False, half_written=False)
-        restarted = replace(
-            world,
+            yield "plc: Enable 0", world.but(enable=False, half_written=False)
+        restarted = world.but(
             plc_epoch=world.plc_epoch + 1,
             session_ack=0,
             half_written=False,
@@ -242,10 +245,10 @@ def _plc_moves(world: World) -> Iterator[tuple[str, World]]:
         )
         if world.plc_epoch == 7:
             yield "plc: restart", restarted
-            retained = replace(restarted, session_ack=world.session_ack, trigger_seq=world.trigger_seq)
+            retained = restarted.but(session_ack=world.session_ack, trigger_seq=world.trigger_seq)
             yield "plc: restart with equal numbers", retained
     if not world.enable and world.station.handshake.link is Link.WAITING:
-        yield "plc: Enable 1", replace(world, enable=True)
+        yield "plc: Enable 1", world.but(enable=True)
 
 
 def _read_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
@@ -269,7 +272,7 @@ def _read_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
 
 def _device_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
     for part, view in world.captures:
-        after = replace(world, captures=_without(world.captures, (part, view)))
+        after = world.but(captures=_without(world.captures, (part, view)))
         counter = _counter(world.station, view)
         for name, at, number in (
             ("frame", NOW, counter + 1),
@@ -282,17 +285,16 @@ def _device_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
         failed = Failed(part, view, NOW, Reason.CAMERA, "silent")
         yield f"{view}: failed", absorb(after, failed, mode)
     for part, view in world.inferences:
-        after = replace(world, inferences=_without(world.inferences, (part, view)))
+        after = world.but(inferences=_without(world.inferences, (part, view)))
         yield "model: judged", absorb(after, Inferred(part, view, NOW, OK), mode)
-        nan = replace(OK, score=float("nan"))
-        yield "model: NaN", absorb(after, Inferred(part, view, NOW, nan), mode)
+        yield "model: NaN", absorb(after, Inferred(part, view, NOW, NAN), mode)
         yield "model: failed", absorb(after, Failed(part, view, NOW, Reason.MODEL, "no result"), mode)
         late = Inferred(part, view, Ns(NOW + DEADLINE + 1), OK)
-        yield "model: late", absorb(replace(after, expired=(*after.expired, part)), late, mode)
+        yield "model: late", absorb(after.but(expired=(*after.expired, part)), late, mode)
     for part, cycle in world.station.cycles.items():
         after = world
         if cycle.stage in (Stage.CAPTURING, Stage.INFERRING):
-            after = replace(world, expired=(*world.expired, part))
+            after = world.but(expired=(*world.expired, part))
         yield "deadline", absorb(after, DeadlinePassed(part, cycle.deadline), mode)
 
 
@@ -307,18 +309,18 @@ def _link_moves(world: World, mode: Mode) -> Iterator[tuple[str, World]]:
         rest = world.writing[1:]
         results = list(world.results)
         slot = slot_of(part.seq, DEPTH)
-        if not part_cycle.awaits_write(world.station.cycles.get(part), answer) and done == 0:
-            yield "link: dropped", replace(world, writing=rest)
+        if not awaits_write(world.station.cycles.get(part), answer) and done == 0:
+            yield "link: dropped", world.but(writing=rest)
         elif done == 0:
             results[slot] = Slot(answer, results[slot].seq)
-            yield "link: fields", replace(world, results=tuple(results), writing=((part, answer, 1), *rest))
+            yield "link: fields", world.but(results=tuple(results), writing=((part, answer, 1), *rest))
         elif done == 1:
             results[slot] = replace(results[slot], seq=answer.seq)
-            yield "link: ResultSeq", replace(world, results=tuple(results), writing=((part, answer, 2), *rest))
+            yield "link: ResultSeq", world.but(results=tuple(results), writing=((part, answer, 2), *rest))
         else:
-            yield "link: confirmed", absorb(replace(world, writing=rest), Published(part, NOW), mode)
+            yield "link: confirmed", absorb(world.but(writing=rest), Published(part, NOW), mode)
     if world.station.handshake.link is not Link.OFFLINE and world.next_session == 2 and world.made >= 2:
-        yield "link: lost", absorb(replace(world, writing=()), LinkLost(NOW, "test"), mode)
+        yield "link: lost", absorb(world.but(writing=()), LinkLost(NOW, "test"), mode)
 
 
 def _without(waiting: tuple[tuple[PartKey, str], ...], gone: tuple[PartKey, str]) -> tuple[tuple[PartKey, str], ...]:
@@ -393,9 +395,7 @@ def _so_far(cycle: Cycle) -> tuple[object, ...]:
     return frozenset(failure.view for failure in cycle.failed), len(cycle.assessments), nan
 
 
-def key_of(world: World) -> tuple[object, ...]:
-    """Equal worlds but for counters and texts, which decide nothing."""
-    station = world.station
+def _of_station(station: Station) -> int:
     cycles = tuple(
         (key, c.stage, c.frames_due, c.verdicts_due, c.reserve, *_so_far(c), gist(c.answer))
         for key, c in sorted(station.cycles.items())
@@ -409,8 +409,13 @@ def key_of(world: World) -> tuple[object, ...]:
         station.enable_seen_low,
         min(station.counters.missed, 1),
     )
-    return (
-        core,
+    return hash(core)
+
+
+def key_of(world: World) -> int:
+    """Equal for worlds that are equal but for counters and texts, which decide nothing."""
+    around = (
+        world.memory.of(world.station, _of_station),
         world.trigger_ring,
         world.trigger_seq,
         world.half_written,
@@ -429,6 +434,7 @@ def key_of(world: World) -> tuple[object, ...]:
         frozenset(world.ended),
         frozenset(world.expired) - frozenset(world.published) - frozenset(world.ended),
     )
+    return hash(around)
 
 
 @dataclass(frozen=True)
@@ -441,7 +447,7 @@ class Explored:
 def explore(mode: Mode, parts: int, recipe: RecipeFacts = RECIPE) -> Explored:
     """Every reachable state, nearest first, so that a violation comes with its shortest history."""
     first = start(mode, parts, recipe)
-    seen = {hash(key_of(first))}
+    seen = {key_of(first)}
     frontier: deque[tuple[World, tuple[str, ...]]] = deque([(first, ())])
     transitions, answered_all = 0, False
     while frontier:
@@ -450,7 +456,7 @@ def explore(mode: Mode, parts: int, recipe: RecipeFacts = RECIPE) -> Explored:
             check(world)
             for name, after in moves(world, mode):
                 transitions += 1
-                key = hash(key_of(after))
+                key = key_of(after)
                 if key not in seen:
                     seen.add(key)
                     frontier.append((after, (*history, name)))
@@ -502,29 +508,29 @@ def test_invariants_hold_whatever_the_views_are_worth(name: str, capsys: pytest.
 
 BREAKS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "a late result decides again": lambda patch: patch.setitem(
-        part_cycle.TABLE,
+        TABLE,
         (Stage.PUBLISHING, Inferred),
-        ((Stage.PUBLISHING, Stage.ABANDONED), part_cycle.TABLE[(Stage.INFERRING, Inferred)][1]),
+        ((Stage.PUBLISHING, Stage.ABANDONED), TABLE[(Stage.INFERRING, Inferred)][1]),
     ),
     "the deadline answers again": lambda patch: patch.setitem(
-        part_cycle.TABLE,
+        TABLE,
         (Stage.PUBLISHING, DeadlinePassed),
-        ((Stage.PUBLISHING,), part_cycle.TABLE[(Stage.INFERRING, DeadlinePassed)][1]),
+        ((Stage.PUBLISHING,), TABLE[(Stage.INFERRING, DeadlinePassed)][1]),
     ),
     "the deadline is ignored": lambda patch: patch.setitem(
-        part_cycle.TABLE,
+        TABLE,
         (Stage.INFERRING, DeadlinePassed),
-        ((Stage.INFERRING,), part_cycle.TABLE[(Stage.ANSWERED, DeadlinePassed)][1]),
+        ((Stage.INFERRING,), TABLE[(Stage.ANSWERED, DeadlinePassed)][1]),
     ),
     "a restarted PLC is not noticed": lambda patch: patch.setitem(
-        handshake.TABLE,
+        sequence_profile.TABLE,
         (Link.IN_SESSION, Sign.EPOCH_CHANGED),
-        (Link.IN_SESSION, handshake.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
+        (Link.IN_SESSION, sequence_profile.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
     ),
     "Enable 0 abandons nothing": lambda patch: patch.setitem(
-        handshake.TABLE,
+        sequence_profile.TABLE,
         (Link.IN_SESSION, Sign.DISABLED),
-        (Link.WAITING, handshake.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
+        (Link.WAITING, sequence_profile.TABLE[(Link.IN_SESSION, Sign.QUIET)][1]),
     ),
 }
 

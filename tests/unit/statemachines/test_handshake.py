@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statemachines.checkword import trigger_check
-from statemachines.handshake import (
-    TABLE,
+from statemachines.handshake.sequence_profile import TABLE, read, wanted
+from statemachines.handshake.session import Sign, triggered_at
+from statemachines.handshake.state import (
     Announced,
     Contract,
     Handshake,
@@ -19,11 +20,7 @@ from statemachines.handshake import (
     SessionAcknowledged,
     SessionEnded,
     SessionOpened,
-    Sign,
     connected,
-    read,
-    triggered_at,
-    wanted,
 )
 from statemachines.sequence import back, distance, following, slot_of
 from statemachines.vocabulary import MS, LinkUp, Ns, PlcHead, PlcRead, Reason, TriggerSlot

@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 
 from statemachines.errors import IllegalEvent
-from statemachines.handshake import Contract, Handshake, Link
+from statemachines.handshake.state import Contract, Handshake, Link
 from statemachines.jobs import OPCUA, running
 from statemachines.line import Line
-from statemachines.station import Rules, Station, outputs, step
+from statemachines.station.state import Rules, Station
+from statemachines.station.step import step
+from statemachines.station.tags import outputs
 from statemachines.vocabulary import (
     MS,
     Action,

@@ -8,9 +8,12 @@ import pytest
 
 from statemachines import health
 from statemachines.checkword import trigger_check
-from statemachines.handshake import Handshake, Link
+from statemachines.handshake.state import Handshake, Link
 from statemachines.line import Line
-from statemachines.station import MODE_LOWERED, RECIPE_LOADED, RECIPE_REFUSED, Rules, Station, outputs, step
+from statemachines.station.modes import MODE_LOWERED
+from statemachines.station.state import RECIPE_LOADED, RECIPE_REFUSED, Rules, Station
+from statemachines.station.step import step
+from statemachines.station.tags import outputs
 from statemachines.vocabulary import (
     MS,
     Action,

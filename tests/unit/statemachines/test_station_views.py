@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachines.jobs import REPLAY
-from statemachines.station import Station, outputs, step
+from statemachines.station.state import Station
+from statemachines.station.step import step
+from statemachines.station.tags import outputs
 from statemachines.views import ViewPolicy, ViewRule
 from statemachines.vocabulary import (
     MS,

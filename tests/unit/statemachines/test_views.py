@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from statemachines.cycle import Cycle, CycleEvent, Stage, begin, step
+from statemachines.cycle.state import Cycle, CycleEvent, Stage
+from statemachines.cycle.table import step
+from statemachines.cycle.views import begin
 from statemachines.view_watch import RECOVERED_AFTER, ViewWatch, look
 from statemachines.views import ViewPolicy, ViewRule
 from statemachines.vocabulary import (

@@ -16,7 +16,8 @@ from controller.drivers.plc.modbus_words import Kind, Words
 from controller.drivers.plc.tags import TAG_SETS
 from controller.errors import ConfigError
 from controller.sim.modbus_map import Memory, register_map
-from controller.sim.plc_tags import DeclaredTag, TagKind, declared_tags
+from controller.sim.plc_tags import DeclaredTag, TagKind
+from controller.sim.sequence_tags import declared_tags
 
 PAGE = Path(__file__).parents[4] / "docs" / "modbus-registers.md"
 

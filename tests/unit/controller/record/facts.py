@@ -29,6 +29,8 @@ from statemachines.vocabulary import (
 
 WALL = 1_800_000_000_000_000_000
 MS = 1_000_000
+HANGS_S = 600.0
+"""How long a pretended disk hangs where nobody ends it: beyond the end of any test."""
 
 
 def trigger(seq: int, part_id: PartId | None = None, *, epoch: int = 7, wall: int = WALL, recipe: int = 3) -> Record:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from controller.drivers.record.images import FolderImageStore, ImagePolicy, safe
 from controller.drivers.record.rows import ImageKept
 from models.frame import Frame
 from statemachines.vocabulary import Health, Outcome, PartId, Verdict
-from tests.unit.controller.record.facts import WALL, Told, eventually, outcome
+from tests.unit.controller.record.facts import HANGS_S, WALL, Told, eventually, outcome
 
 BIG = 10**9
 
@@ -137,16 +136,15 @@ def test_a_hanging_disk_never_delays_keep_and_drops_are_counted(tmp_path: Path) 
 
     def write(path: Path, content: bytes) -> None:
         entered.set()
-        assert gate.wait(30)
+        assert gate.wait(HANGS_S)
         write_file(path, content)
 
     box = Store(tmp_path, queue_frames=4, write=write)
     assert box.store.keep(frame(), end(1, Verdict.NG), WALL)
     assert entered.wait(10)
-    began = time.perf_counter()
     kept = [box.store.keep(frame(), end(seq, Verdict.NG), WALL) for seq in range(2, 102)]
-    assert time.perf_counter() - began < 0.2
     assert kept == [True] * 4 + [False] * 96
+    assert box.store.stats().written == 0, "whoever waited for the disk would not be here: it hangs still"
     box.told.wait(lambda: box.told.levels()[:1] == [Health.MAINTENANCE])
     gate.set()
     box.told.wait(lambda: box.told.levels()[-1] is Health.NORMAL)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
+from statistics import median
 from typing import Any
 
 import pytest
@@ -28,7 +30,7 @@ from statemachines.vocabulary import (
     RecordTrigger,
     Verdict,
 )
-from tests.unit.controller.record.facts import WALL, Told, ask, eventually, outcome, trigger
+from tests.unit.controller.record.facts import HANGS_S, WALL, Told, ask, eventually, outcome, trigger
 
 
 def make(path: Path, told: Told, **options: Any) -> SqliteJournal:
@@ -45,7 +47,7 @@ class Gated(sqlite3.Connection):
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         if sql == "COMMIT" and Gated.armed:
             Gated.entered.set()
-            assert Gated.gate.wait(30)
+            assert Gated.gate.wait(HANGS_S)
         return super().execute(sql, parameters)
 
 
@@ -124,17 +126,21 @@ def test_rows_cannot_be_rewritten(tmp_path: Path) -> None:
             ask(path, sql)
 
 
-def test_append_takes_microseconds(tmp_path: Path) -> None:
+def test_append_does_little_more_than_to_queue(tmp_path: Path) -> None:
     journal = make(tmp_path / "journal.db", Told())
     journal.open()
-    records = [trigger(seq) for seq in range(1, 2001)]
-    taken: list[int] = []
-    for record in records:
+    bare: SimpleQueue[Record] = SimpleQueue()
+    appended, put = list[int](), list[int]()
+    for record in [trigger(seq) for seq in range(1, 2001)]:
         began = time.perf_counter_ns()
         assert journal.append(record)
-        taken.append(time.perf_counter_ns() - began)
+        between = time.perf_counter_ns()
+        bare.put(record)
+        appended.append(between - began)
+        put.append(time.perf_counter_ns() - between)
     assert journal.close(20)
-    assert sorted(taken)[len(taken) // 2] < 5_000
+    # Medians, side by side: twice as long as a rule, and a commit would be a thousand times as long.
+    assert median(appended) < 20 * median(put)
 
 
 def test_a_hanging_disk_never_delays_append(tmp_path: Path, hang: Callable[[], None]) -> None:
@@ -144,12 +150,11 @@ def test_a_hanging_disk_never_delays_append(tmp_path: Path, hang: Callable[[], N
     hang()
     journal.append(trigger(1))
     assert Gated.entered.wait(10)
-    began = time.perf_counter()
     for seq in range(2, 502):
         assert journal.append(trigger(seq))
-    assert time.perf_counter() - began < 0.5
     told.wait(lambda: told.levels() == [Health.MAINTENANCE])
     assert "not answered" in told.health[0][1]
+    # Whoever waited for the disk would not be here: it hangs still.
     assert told.keys == [] and journal.stats().queued == 501
     Gated.gate.set()
     told.wait(lambda: len(told.keys) == 501 and told.levels() == [Health.MAINTENANCE, Health.NORMAL])

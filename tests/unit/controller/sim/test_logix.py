@@ -11,7 +11,8 @@ import pytest_asyncio
 
 from controller.sim.logix_memory import LogixCell, build_memory
 from controller.sim.logix_tags import LogixTags
-from controller.sim.plc_tags import TagKind, declared_tags
+from controller.sim.plc_tags import TagKind
+from controller.sim.sequence_tags import declared_tags
 
 HEADER = struct.Struct("<HHII8sI")
 REGISTER, UNREGISTER, UNCONNECTED, CONNECTED = 0x65, 0x66, 0x6F, 0x70

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
 
 from controller.status.vision import cache
-from controller.status.vision.cache import HEAP, CachedNodes, Nodes
+from controller.status.vision.packing import HEAP, CachedNodes, Nodes
 
 COUNT = 3 * HEAP + 1
 
@@ -37,8 +38,8 @@ async def saved(folder: Path, nodes: Nodes) -> Nodes | None:
     """Through a file and back."""
     server = Server()
     server.iserver.aspace._nodes = nodes  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
-    cache.save(folder, server, [])
-    return await cache.load(folder)
+    assert cache.save(folder, server, [])
+    return await cache.load([folder])
 
 
 async def test_every_node_comes_out_as_it_went_in(tmp_path: Path) -> None:
@@ -101,11 +102,11 @@ async def test_a_damaged_cache_is_not_used(tmp_path: Path, place: int) -> None:
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    assert await cache.load(tmp_path) is None
+    assert await cache.load([tmp_path]) is None
     path.write_bytes(content[: len(content) // 2])
-    assert await cache.load(tmp_path) is None
+    assert await cache.load([tmp_path]) is None
     path.write_bytes(b"")
-    assert await cache.load(tmp_path) is None
+    assert await cache.load([tmp_path]) is None
 
 
 async def test_a_cache_of_another_version_is_not_used_and_goes_with_the_next_one(
@@ -115,6 +116,39 @@ async def test_a_cache_of_another_version_is_not_used_and_goes_with_the_next_one
     assert await saved(tmp_path, nodes) is not None
     monkeypatch.setattr(cache, "cache_key", lambda: "another")
     assert not cache.present(tmp_path)
-    assert await cache.load(tmp_path) is None
+    assert await cache.load([tmp_path]) is None
     assert await saved(tmp_path, nodes) is not None
     assert [path.name for path in tmp_path.iterdir()] == ["status-model-another.pickle"]
+
+
+async def test_the_first_folder_that_has_one_is_read(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert await saved(other, {number(1): node(1)}) is not None
+    found = await cache.load([one, other])
+    assert found is not None and list(found) == [number(1)]
+    assert await saved(one, {number(2): node(2)}) is not None
+    found = await cache.load([one, other])
+    assert found is not None and list(found) == [number(2)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners and modes of POSIX")
+async def test_a_cache_that_others_can_write_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await saved(tmp_path, {number(1): node(1)}) is not None
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o644
+    for mode in (0o664, 0o646):
+        path.chmod(mode)
+        assert await cache.load([tmp_path]) is None
+    path.chmod(0o644)
+    assert await cache.load([tmp_path]) is not None
+    # Another user than the one who made it, who did not install the program either.
+    monkeypatch.setattr(os, "getuid", lambda: path.stat().st_uid + 1)
+    monkeypatch.setattr(cache, "_program_owner", lambda: path.stat().st_uid + 2)
+    assert await cache.load([tmp_path]) is None
+
+
+def test_a_folder_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    server = Server()
+    server.iserver.aspace._nodes = {}  # pyright: ignore[reportPrivateUsage]
+    assert not cache.save(tmp_path / "file", server, [])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from controller.status.vision import recipes
 from controller.status.vision.recipes import RecipeFolder
 
 
@@ -44,6 +46,23 @@ def test_a_new_recipe_is_a_copy_with_the_next_number(root: Path) -> None:
 def test_a_name_that_could_leave_the_folder_is_refused(root: Path, name: str) -> None:
     with pytest.raises(ValueError, match="no name of a recipe"):
         RecipeFolder(root).add(name, "washer")
+
+
+def test_only_a_recipe_of_the_folder_is_copied(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    planted = tmp_path_factory.mktemp("elsewhere") / "planted"
+    shutil.copytree(root / "washer", planted)
+    for like in (str(planted), f"../{planted.parent.name}/planted", "nothing", ""):
+        with pytest.raises(FileNotFoundError):
+            RecipeFolder(root).add("ring", like)
+    assert [entry.product for entry in RecipeFolder(root).entries()] == ["washer"]
+    assert not list(root.glob(".*"))
+
+
+def test_recipes_are_not_added_without_end(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "MOST_RECIPES", 2)
+    RecipeFolder(root).add("ring", "washer")
+    with pytest.raises(ValueError, match="2 recipes are enough"):
+        RecipeFolder(root).add("disc", "washer")
 
 
 def test_an_existing_recipe_is_not_written_over(root: Path) -> None:

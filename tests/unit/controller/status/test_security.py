@@ -14,8 +14,9 @@ from controller.certificates import leaf, make_certificate, thumbprint
 from controller.errors import ConfigError
 from controller.status.access import Role, permits
 from controller.status.history import HISTORIC, History, Ring
+from controller.status.security import pki as pki_module
 from controller.status.security.penalty import LONGEST_S, MOST_PLACES, Penalties
-from controller.status.security.pki import MOST_REJECTED, Pki, Refused
+from controller.status.security.pki import MOST_REJECTED, PERIOD_S, PLENTY, Pki, Refused
 from controller.status.security.users import NOBODY, UsersFile, make_account, matches
 
 PASSWORD = "correct horse 42"
@@ -98,6 +99,21 @@ def test_strangers_are_kept_for_a_person_to_look_at_but_not_without_end(tmp_path
     pki.refusal(other, NOW)
     assert len(list(pki.rejected.glob("*.der"))) == MOST_REJECTED
     assert pki.find_rejected(thumbprint(other)) == other
+
+
+def test_a_flood_of_strangers_does_not_keep_the_disk_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pki = Pki(tmp_path)
+    pki.open()
+    monkeypatch.setattr(pki_module, "thumbprint", lambda der: f"{next(counter):064x}")  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
+    now, counter = [1000.0], iter(range(10_000))
+    monkeypatch.setattr(pki_module.time, "monotonic", lambda: now[0])
+    der, _ = make_certificate("urn:a", "a", server=False)
+    for _ in range(5 * PLENTY):
+        assert pki.refusal(der, NOW) is Refused.STRANGER
+    assert len(list(pki.rejected.glob("*.der"))) == PLENTY
+    now[0] += PERIOD_S
+    assert pki.refusal(der, NOW) is Refused.STRANGER
+    assert len(list(pki.rejected.glob("*.der"))) == PLENTY + 1
 
 
 def test_a_clients_own_certificate_lets_in_no_other(tmp_path: Path) -> None:

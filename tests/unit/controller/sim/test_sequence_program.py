@@ -21,7 +21,7 @@ from controller.sim.plc_image import (
     trigger_check,
 )
 from controller.sim.plc_line import PlcOutputs, PlcSetup, Sensors
-from controller.sim.plc_program import PlcProgram
+from controller.sim.sequence_program import SequenceProgram
 from statemachines import checkword
 from statemachines.vocabulary import Action, Answer, Mode, Reason, Severity, Verdict
 
@@ -34,7 +34,7 @@ class Line:
 
     def __init__(self, setup: PlcSetup | None = None, image: StationImage | None = None) -> None:
         self.setup = setup or PlcSetup()
-        self.program = PlcProgram(self.setup)
+        self.program = SequenceProgram(self.setup)
         self.image = image or StationImage()
         self.now_ms = 0
         self.alive = True
