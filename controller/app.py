@@ -59,6 +59,10 @@ from statemachines.station.state import Rules, Station
 from statemachines.vocabulary import MS, FaultCode, Health, HealthReported, Mode, Ns, Outcome, PartKey, Stopped
 
 CAMERA_RETRY_S = 1.0
+CAMERA_OPEN_MS = 20_000
+"""A camera's process loads an SDK: a second, and ten on a busy computer. Ended too soon, it only begins anew."""
+CAMERAS_FIRST_S = 10.0
+"""How long the PLC is told of no station while cameras open. Then it runs without the one that does not come up."""
 
 
 class StationProcess:
@@ -146,7 +150,8 @@ class StationProcess:
             async with asyncio.TaskGroup() as tasks:
                 runtime.bind(tasks)
                 runtime.install(recipe, 0)
-                self._start_duties(tasks, duty)
+                self._start_duties(tasks)
+                tasks.create_task(self._greet_plc(tasks, duty))
                 _on_signals(lambda: runtime.end(0))
                 self._guard.start()
                 self._notifier.ready()
@@ -158,10 +163,14 @@ class StationProcess:
         except* Exception as group:  # noqa: BLE001 - whatever a duty dies of, the station must latch
             self._task_died(_first(group))
 
-    def _start_duties(self, tasks: asyncio.TaskGroup, duty: PlcDuty) -> None:
+    async def _greet_plc(self, tasks: asyncio.TaskGroup, duty: PlcDuty) -> None:
+        """Begin to talk to the PLC: a line that is told Ready sends parts at once, and cameras should see the first."""
+        opening = [tasks.create_task(self._keep_open(name, camera)) for name, camera in self._cameras.items()]
+        await asyncio.wait(opening, timeout=CAMERAS_FIRST_S)
+        duty.start(tasks.create_task)
+
+    def _start_duties(self, tasks: asyncio.TaskGroup) -> None:
         config, runtime = self._config, self._runtime
-        for name, camera in self._cameras.items():
-            tasks.create_task(self._keep_open(name, camera))
         inference = config.inference
         watch = LaneWatch(runtime, self._lane, inference.hard_limit_ms * MS, inference.grace_ms * MS)
         tasks.create_task(watch.run())
@@ -174,7 +183,6 @@ class StationProcess:
             tasks.create_task(feed.run())
             tasks.create_task(self._jobs.run())
             tasks.create_task(self._snapshots.run(feed))
-        duty.start(tasks.create_task)
 
     def _obey(self, command: StatusCommand) -> None:
         if self._feed is not None:
@@ -207,7 +215,7 @@ class StationProcess:
             camera.watch(partial(self._camera_says, name))
         while True:
             try:
-                await camera.open(Ns(self._runtime.now() + 5_000 * MS))
+                await camera.open(Ns(self._runtime.now() + CAMERA_OPEN_MS * MS))
             except (DeviceError, ConfigError) as error:
                 self._camera_says(name, str(error))
                 await asyncio.sleep(CAMERA_RETRY_S)
