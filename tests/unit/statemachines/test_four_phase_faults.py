@@ -220,3 +220,14 @@ def test_trigger_seen_late(frozen_ms: int) -> None:
     assert told(loop, 1) == (Verdict.NO_DECISION, "LATE_TRIGGER")
     assert loop.gate[1] is REJECT
     recovers(loop)
+
+
+def test_trigger_storm() -> None:
+    loop = Loop()
+    loop.bring(*range(1, 21))
+    loop.run(GATE_MS + 100)
+    assert told(loop, 1) == DECIDED
+    assert loop.untriggered == list(range(2, 21))
+    assert [loop.gate[part_id] for part_id in range(1, 21)] == [PASS, *[REJECT] * 19]
+    recovers(loop)
+    assert loop.missed() == 0
