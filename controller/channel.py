@@ -98,7 +98,8 @@ class Channel:
         self._closed_why: str | None = None
         self._serial = 0
         self._paced = False
-        self._sending = False
+        self._sending = True
+        """A message is on the connection: at first the Hello."""
         self._readable = _readable(connection)
         self._encoder = msgspec.msgpack.Encoder()
         self._sent = self._received = self._coalesced = self._dropped = 0
@@ -153,7 +154,7 @@ class Channel:
             # The other side is gone: the reader ends the channel.
             return False
         finally:
-            self._note_sent()
+            self._note_free(sent=1)
         return True
 
     def close(self, why: str = "closed here") -> None:
@@ -185,9 +186,10 @@ class Channel:
         encoder = msgspec.msgpack.Encoder()
         try:
             self._connection.send_bytes(encoder.encode(Hello(self._protocol.name, self._version)))
+            self._note_free()
             while (message := self._next()) is not None:
                 self._connection.send_bytes(_encoded(encoder, message))
-                self._note_sent()
+                self._note_free(sent=1)
                 if isinstance(message, Goodbye):
                     return
         except OSError:
@@ -198,9 +200,9 @@ class Channel:
         finally:
             self._let_go()
 
-    def _note_sent(self) -> None:
+    def _note_free(self, sent: int = 0) -> None:
         with self._news:
-            self._sent += 1
+            self._sent += sent
             self._sending = False
             self._news.notify_all()
 
