@@ -22,7 +22,8 @@ class PylonDevice:
     """An open camera. Raises DeviceGone or Refused when made; close it."""
 
     def __init__(self, settings: GenicamSettings) -> None:
-        self._settings, self._camera = settings, None
+        self._settings = settings
+        self._camera: Any = None
         self.incomplete = 0
         self._has_clock = False
         try:
@@ -62,8 +63,8 @@ class PylonDevice:
         except (*_SDK, AttributeError, TypeError) as error:
             raise Refused(feature, value, str(error).strip()) from error
         # Cameras quantise times and gains to their own steps: one in a hundred is a step, more is a refusal.
-        step = abs(value) * 0.01 if isinstance(value, float) else 0
-        if held != value and not (step and abs(held - value) <= step):
+        near = isinstance(value, float) and abs(float(held) - value) <= abs(value) * 0.01
+        if held != value and not near:
             raise Refused(feature, value, f"the device holds {held!r} instead")
 
     @property
