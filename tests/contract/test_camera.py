@@ -143,7 +143,7 @@ def closed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Camera]:
 
 @pytest.fixture
 async def camera(closed: Camera) -> AsyncIterator[Camera]:
-    await closed.open(within(10_000))
+    await closed.open(within(30_000))
     yield closed
     await closed.close()
 
@@ -185,5 +185,5 @@ async def test_closes_twice_and_opens_again(camera: Camera) -> None:
         await camera.close()
     with pytest.raises(DeviceUnavailable):
         await camera.capture(PART, "top", within(0), within(2000), within(5000))
-    await camera.open(within(10_000))
+    await camera.open(within(30_000))
     await camera.capture(PART, "top", within(0), within(2000), within(5000))
