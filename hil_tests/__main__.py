@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     modes: list[Mode] = args.mode or list(MODES)
     batches = plan(rigs, modes, [fault for fault in faults if not args.fault or fault.name in args.fault], args.slack)
     began, started = datetime.now(UTC), time.monotonic()
-    out: Path = args.out
+    out: Path = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     progress = Progress(batches, args.jobs)
     cells = run_matrix(batches, out / "rigs" / began.strftime("%Y%m%dT%H%M%S"), progress.done, args.jobs)
