@@ -19,6 +19,9 @@ SAFE_BUT_LATE = frozenset({"NO_DECISION/LATE_TRIGGER", "NO_DECISION/DEADLINE", "
 """What a part may get on a computer that was busy a moment too long;
 a part that must get no answer at all must not get one of these either."""
 
+MUST_BE_0 = "must be 0"
+"""What a complaint about one of the ZEROS says."""
+
 _SETTLE_S = 5.0
 
 
@@ -78,7 +81,7 @@ def judge_tally(cell: Cell, rig: Rig, before: TallySummary, past: int) -> None:
     for name in ZEROS:
         count = sum(getattr(run, name) for run in runs) - getattr(before, name)
         if count:
-            cell.problems.append(f"{name}: {count}, must be 0")
+            cell.problems.append(f"{name}: {count}, {MUST_BE_0}")
 
 
 def judge_journal(cell: Cell, rig: Rig, parts: list[PartTally], outage: Outage, after: int) -> None:

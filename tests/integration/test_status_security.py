@@ -468,7 +468,7 @@ async def test_all_clients_together_hold_no_more_items_than_there_is_room_for(
         await ours.delete()
 
 
-def test_what_is_kept_until_it_is_acknowledged_is_counted_in_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_kept_until_it_is_acknowledged_is_counted_in_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     def message(changes: int) -> ua.PublishResult:
         notification = ua.DataChangeNotification(MonitoredItems=[ua.MonitoredItemNotification()] * changes)
         return ua.PublishResult(NotificationMessage=ua.NotificationMessage(NotificationData=[notification]))
