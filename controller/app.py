@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -21,10 +22,13 @@ from controller.config import (
     FolderCameraConfig,
     GenicamCameraConfig,
     OpenCvCameraConfig,
+    PylonCameraConfig,
     SimCameraConfig,
     StationConfig,
 )
 from controller.drivers.camera.folder import FolderCamera
+from controller.drivers.camera.genicam import GenicamCamera
+from controller.drivers.camera.genicam_messages import GenicamSettings
 from controller.drivers.camera.opencv import OpenCvCamera, OpenCvSettings
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
@@ -56,6 +60,10 @@ from statemachines.station.state import Rules, Station
 from statemachines.vocabulary import MS, FaultCode, Health, Mode, Ns, Outcome, PartKey
 
 CAMERA_RETRY_S = 1.0
+CAMERA_OPEN_MS = 20_000
+"""A camera's process loads an SDK: a second, and ten on a busy computer. Ended too soon, it only begins anew."""
+CAMERAS_FIRST_S = 10.0
+"""How long the PLC is told of no station while cameras open. Then it runs without the one that does not come up."""
 
 
 class StationProcess:
@@ -143,7 +151,8 @@ class StationProcess:
             async with asyncio.TaskGroup() as tasks:
                 runtime.bind(tasks)
                 runtime.install(recipe, 0)
-                self._start_duties(tasks, duty)
+                self._start_duties(tasks)
+                tasks.create_task(self._greet_plc(tasks, duty))
                 _on_signals(lambda: runtime.end(0))
                 self._guard.start()
                 self._notifier.ready()
@@ -155,10 +164,14 @@ class StationProcess:
         except* Exception as group:  # noqa: BLE001 - whatever a duty dies of, the station must latch
             self._task_died(_first(group))
 
-    def _start_duties(self, tasks: asyncio.TaskGroup, duty: PlcDuty) -> None:
+    async def _greet_plc(self, tasks: asyncio.TaskGroup, duty: PlcDuty) -> None:
+        """Begin to talk to the PLC: a line that is told Ready sends parts at once, and cameras should see the first."""
+        opening = [tasks.create_task(self._keep_open(name, camera)) for name, camera in self._cameras.items()]
+        await asyncio.wait(opening, timeout=CAMERAS_FIRST_S)
+        duty.start(tasks.create_task)
+
+    def _start_duties(self, tasks: asyncio.TaskGroup) -> None:
         config, runtime = self._config, self._runtime
-        for name, camera in self._cameras.items():
-            tasks.create_task(self._keep_open(name, camera))
         inference = config.inference
         watch = LaneWatch(runtime, self._lane, inference.hard_limit_ms * MS, inference.grace_ms * MS)
         tasks.create_task(watch.run())
@@ -171,7 +184,6 @@ class StationProcess:
             tasks.create_task(feed.run())
             tasks.create_task(self._jobs.run())
             tasks.create_task(self._snapshots.run(feed))
-        duty.start(tasks.create_task)
 
     def _obey(self, command: StatusCommand) -> None:
         if self._feed is not None:
@@ -204,7 +216,7 @@ class StationProcess:
             camera.watch(partial(self._camera_says, name))
         while True:
             try:
-                await camera.open(Ns(self._runtime.now() + 5_000 * MS))
+                await camera.open(Ns(self._runtime.now() + CAMERA_OPEN_MS * MS))
             except (DeviceError, ConfigError) as error:
                 self._camera_says(name, str(error))
                 await asyncio.sleep(CAMERA_RETRY_S)
@@ -314,8 +326,8 @@ def open_camera(config: CameraConfig) -> Camera:
                 seed=config.seed,
                 colour=config.colour,
             )
-        case GenicamCameraConfig():
-            return _genicam(config)
+        case GenicamCameraConfig() | PylonCameraConfig():
+            return _gentl(config)
         case OpenCvCameraConfig():
             return _opencv(config)
         case SimCameraConfig():
@@ -338,17 +350,16 @@ def _opencv(config: OpenCvCameraConfig) -> Camera:
     )
 
 
-def _genicam(config: GenicamCameraConfig) -> Camera:
-    try:
-        from controller.drivers.camera.genicam import GenicamCamera
-        from controller.drivers.camera.genicam_messages import GenicamSettings
-    except ImportError as error:
-        cure = f"needs the extra genicam: pip install linegate[genicam] ({error})"
-        raise ConfigError("station.toml", f"cameras.{config.name}.kind", config.kind, cure) from error
+def _gentl(config: GenicamCameraConfig | PylonCameraConfig) -> Camera:
+    # The SDKs themselves are loaded by the camera's own process only.
+    package, extra = ("pypylon", "pylon") if config.kind == "pylon" else ("harvesters", "genicam")
+    if importlib.util.find_spec(package) is None:
+        cure = f"needs the extra {extra}: pip install linegate[{extra}]"
+        raise ConfigError("station.toml", f"cameras.{config.name}.kind", config.kind, cure)
     return GenicamCamera(
         GenicamSettings(
             name=config.name,
-            producer=str(config.producer),
+            producer=str(config.producer) if config.kind == "genicam" else "",
             device=config.device,
             acquisition=config.acquisition,
             trigger_source=config.trigger_source,
@@ -357,6 +368,7 @@ def _genicam(config: GenicamCameraConfig) -> Camera:
             pool=config.pool_frames,
             largest=round(config.largest_mb * 1_000_000),
             window_ns=round(config.join_window_ms * MS),
+            sdk="gentl" if config.kind == "genicam" else "pylon",
         )
     )
 

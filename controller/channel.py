@@ -8,6 +8,7 @@ and decode, so a peer that is dead, frozen or talks nonsense costs the owner not
 from __future__ import annotations
 
 import os
+import select
 import socket
 import threading
 from collections import OrderedDict
@@ -97,6 +98,10 @@ class Channel:
         self._closed_why: str | None = None
         self._serial = 0
         self._paced = False
+        self._sending = True
+        """A message is on the connection: at first the Hello."""
+        self._readable = _readable(connection)
+        self._encoder = msgspec.msgpack.Encoder()
         self._sent = self._received = self._coalesced = self._dropped = 0
         self._users = 2
         self._sender = threading.Thread(target=self._send, name=f"{protocol.name} sender", daemon=True)
@@ -126,9 +131,31 @@ class Channel:
             self._serial += 1
             self._waiting[self._serial if key is None else key] = message
             if self._pace_s is None or not self._paced:
-                self._news.notify()
+                # All: a thread in `send` may wait here as well.
+                self._news.notify_all()
                 self._paced = True
             return True
+
+    def send(self, message: Message) -> bool:
+        """Write a message from the calling thread, behind what was offered before; False when it was dropped.
+
+        It waits for the other side to read. For a thread that is about to call something that keeps the interpreter
+        from the channel's own threads for long, and the news from the other side with it.
+        """
+        with self._news:
+            self._news.wait_for(lambda: self.closed or not (self._waiting or self._sending))
+            if self.closed:
+                self._dropped += 1
+                return False
+            self._sending = True
+        try:
+            self._connection.send_bytes(_encoded(self._encoder, message))
+        except OSError:
+            # The other side is gone: the reader ends the channel.
+            return False
+        finally:
+            self._note_free(sent=1)
+        return True
 
     def close(self, why: str = "closed here") -> None:
         """End the talk at once; what still waits is lost. on_closed follows from the reader's thread."""
@@ -159,10 +186,10 @@ class Channel:
         encoder = msgspec.msgpack.Encoder()
         try:
             self._connection.send_bytes(encoder.encode(Hello(self._protocol.name, self._version)))
+            self._note_free()
             while (message := self._next()) is not None:
                 self._connection.send_bytes(_encoded(encoder, message))
-                with self._news:
-                    self._sent += 1
+                self._note_free(sent=1)
                 if isinstance(message, Goodbye):
                     return
         except OSError:
@@ -173,12 +200,19 @@ class Channel:
         finally:
             self._let_go()
 
+    def _note_free(self, sent: int = 0) -> None:
+        with self._news:
+            self._sent += sent
+            self._sending = False
+            self._news.notify_all()
+
     def _next(self) -> Message | None:
         with self._news:
-            while not self._waiting and self._closed_why is None:
+            while (self._sending or not self._waiting) and self._closed_why is None:
                 self._news.wait(self._pace_s if self._paced else None)
             if self._closed_why is not None:
                 return None
+            self._sending = True
             return self._waiting.popitem(last=False)[1]
 
     def _read(self) -> None:
@@ -210,7 +244,7 @@ class Channel:
 
     def _frame(self) -> bytes:
         try:
-            while not self._connection.poll(POLL_S):
+            while not self._readable():
                 if self.closed:
                     raise _Closed("closed here")
             return self._connection.recv_bytes(self._protocol.largest)
@@ -225,6 +259,19 @@ class Channel:
             self._users -= 1
             if self._users == 0:
                 self._connection.close()
+
+
+def _readable(connection: Connection) -> Callable[[], bool]:
+    """Waits up to POLL_S for something to read, or for the other side's end.
+
+    `Connection.poll` makes a selector anew each time: 50 us of the interpreter, just when the message that was read
+    before wakes another thread.
+    """
+    if os.name != "posix":
+        return lambda: connection.poll(POLL_S)
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return lambda: bool(poll.poll(POLL_S * 1000))
 
 
 class _Closed(Exception):

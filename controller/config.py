@@ -66,17 +66,15 @@ class SimCameraConfig(Strict):
     exposure_us: Annotated[float, Field(ge=1, le=100_000, allow_inf_nan=False)] = 200.0
 
 
-class GenicamCameraConfig(Located):
-    """[[cameras]] kind = "genicam": a camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress, …).
+class _OwnProcess(Located):
+    """What every camera has that lives in a process of its own.
 
     device: serial number or user-defined name. features: SFNC names, set in this order and read back. acquisition:
     what lets it expose: Linegate, an edge on trigger_source, its own clock. join_window_ms: how far from its part's
     time a frame may be exposed that Linegate did not command; less than half of the shortest time between two parts.
     """
 
-    kind: Literal["genicam"]
     name: Name
-    producer: Path
     device: str = ""
     acquisition: Literal["software", "hardware", "free_running"] = "software"
     trigger_source: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")] = "Line0"
@@ -86,12 +84,25 @@ class GenicamCameraConfig(Located):
     pool_frames: Annotated[int, Field(ge=4, le=500)] = 48
     largest_mb: Annotated[float, Field(gt=0, le=200, allow_inf_nan=False)] = 8.0
 
+
+class GenicamCameraConfig(_OwnProcess):
+    """[[cameras]] kind = "genicam": a camera behind a GenTL producer (GigE Vision, USB3 Vision, CoaXPress, …)."""
+
+    kind: Literal["genicam"]
+    producer: Path
+
     @field_validator("producer")
     @classmethod
     def _is_a_producer(cls, value: Path) -> Path:
         if value.suffix != ".cti":
             raise ValueError("is no GenTL producer: name the vendor's .cti file, see GENICAM_GENTL64_PATH")
         return value
+
+
+class PylonCameraConfig(_OwnProcess):
+    """[[cameras]] kind = "pylon": a Basler camera by its maker's own SDK."""
+
+    kind: Literal["pylon"]
 
 
 class OpenCvCameraConfig(Located):
@@ -119,7 +130,7 @@ class OpenCvCameraConfig(Located):
         return self
 
 
-CameraConfig = FolderCameraConfig | SimCameraConfig | GenicamCameraConfig | OpenCvCameraConfig
+CameraConfig = FolderCameraConfig | SimCameraConfig | GenicamCameraConfig | OpenCvCameraConfig | PylonCameraConfig
 
 
 class InferenceSection(Strict):
@@ -191,7 +202,7 @@ class StationConfig(Strict):
         return {
             camera.name: camera.join_window_ms
             for camera in self.cameras
-            if isinstance(camera, GenicamCameraConfig) and camera.acquisition != "software"
+            if isinstance(camera, GenicamCameraConfig | PylonCameraConfig) and camera.acquisition != "software"
         }
 
     @property

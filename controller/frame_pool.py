@@ -36,7 +36,6 @@ class FramePool:
         self._state: NDArray[np.int64] = np.frombuffer(segment.buffer, np.int64, slots)
         self._stamp: NDArray[np.int64] = np.frombuffer(segment.buffer, np.int64, slots, _PAGE)
         self._lent: set[int] = set()
-        self._next = 0
 
     @classmethod
     def create(cls, name: str, slots: int, largest: int) -> FramePool:
@@ -62,10 +61,9 @@ class FramePool:
         """
         if pixels.nbytes > self.largest:
             return None
-        for step in range(self.slots):
-            slot = (self._next + step) % self.slots
+        # The first free one, not the next in a circle: memory that was written to lately is still in the cache.
+        for slot in range(self.slots):
             if self._state[slot] == _FREE:
-                self._next = slot + 1
                 np.copyto(self._place(slot, pixels.nbytes).reshape(pixels.shape), pixels)
                 self._stamp[slot] = stamp
                 self._state[slot] = _FILLED

@@ -174,7 +174,10 @@ class PlcDuty:
         Never for more than half of the time that a part stays in view, should one come all the same.
         """
         runtime, timing = self._runtime, self._timing
-        if runtime.judged.is_set() or runtime.recipe is None or not self._link.polls or timing.pulse is not None:
+        if runtime.judged.is_set() or runtime.recipe is None or not self._link.polls:
+            return
+        if runtime.station.rules.contract.four_phase:
+            # Each step of its handshake waits for a read, also those of an answer without the model's word.
             return
         longest = min(timing.rest, runtime.recipe.facts.capture_window_ns // 2)
         until = min(self._rhythm.quiet_until, read_at + longest)

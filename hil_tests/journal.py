@@ -93,9 +93,11 @@ class Journal:
         return int(self._ask("SELECT coalesce(max(id), 0) FROM events", ())[0][0])
 
     def events(self, kind: str, after: int = 0) -> list[JournalEvent]:
-        """Events of a kind that came after a row number, oldest first."""
+        """Events of a kind that came after a row number, oldest first. "kind:key": only those whose detail has this."""
+        kind, _, key = kind.partition(":")
         found = self._ask("SELECT kind, who, detail FROM events WHERE kind = ? AND id > ? ORDER BY id", (kind, after))
-        return [JournalEvent(row[0], row[1], json.loads(row[2])) for row in found]
+        events = (JournalEvent(row[0], row[1], json.loads(row[2])) for row in found)
+        return [event for event in events if not key or key in event.detail]
 
     def _ask(self, sql: str, values: Sequence[object]) -> list[Any]:
         assert self._connection is not None, "use it with `with`"

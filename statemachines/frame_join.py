@@ -83,7 +83,8 @@ def _accounted(join: FrameJoin, around: int, frame: Exposed) -> bool:
     """Whether each part between the last that got a frame and the one here has a frame number of its own."""
     if frame.clocked:
         return True
-    since, counter = join.last or (0, frame.counter - 1)
+    first = frame.counter if join.first_counter is None else join.first_counter
+    since, counter = join.last or (0, first - 1)
     waiting = sum(since < part.around < around for part in join.expected)
     return frame.counter - counter > join.missed + waiting
 
@@ -122,7 +123,7 @@ def _without_frame(join: FrameJoin, parts: tuple[Expected, ...]) -> FrameJoin:
 def restarted(join: FrameJoin) -> FrameJoin:
     """The camera began anew: frames from before are nobody's, and what waited for one is not owed any."""
     fresh = _without_frame(join, join.expected)
-    return replace(fresh, frames=(), last_counter=None, last=None, missed=0)
+    return replace(fresh, frames=(), first_counter=None, last_counter=None, last=None, missed=0)
 
 
 # --- effects --------------------------------------------------------------------------------------------------
@@ -225,7 +226,8 @@ def _wait_for_part(join: FrameJoin, event: JoinEvent) -> Reply:
 
 
 def _counted(join: FrameJoin, frame: Exposed) -> FrameJoin:
-    return replace(join, last_counter=frame.counter)
+    first = frame.counter if join.first_counter is None else join.first_counter
+    return replace(join, last_counter=frame.counter, first_counter=first)
 
 
 Effect = Callable[[FrameJoin, JoinEvent], Reply]

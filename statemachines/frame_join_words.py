@@ -44,13 +44,15 @@ class Expected:
 class FrameJoin:
     """What waits for what. served: where parts that wait no more were expected: what fits them is nobody else's.
 
-    last: the last part that got a frame, with the frame's number. missed: parts after it that got none.
+    last: the last part that got a frame, with the frame's number. missed: parts after it that got none. first_counter,
+    last_counter: of the frames since the camera is up.
     """
 
     rules: JoinRules = JoinRules()
     expected: tuple[Expected, ...] = ()
     frames: tuple[Exposed, ...] = ()
     served: tuple[Expected, ...] = ()
+    first_counter: int | None = None
     last_counter: int | None = None
     last: tuple[Ns, int] | None = None
     missed: int = 0

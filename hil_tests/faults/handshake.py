@@ -70,7 +70,7 @@ def result_ack_never(bench: Bench) -> None:
     _force(bench, "result_ack", 0)
     bench.inspect()
     bench.inspect()
-    bench.wait_event("handshake", after)
+    bench.wait_event("handshake:overdue", after)
     _let_go(bench, "result_ack")
     bench.end()
 
@@ -87,8 +87,11 @@ def result_ack_early(bench: Bench) -> None:
 
 def result_ack_stuck(bench: Bench) -> None:
     """ResultAck stays 1 although ResultValid is 0: no result could be shown, so no part is taken."""
+    with bench.rig.journal() as journal:
+        after = journal.last_event()
     bench.begin()
     _force(bench, "result_ack", 1)
+    bench.wait_event("handshake:overdue", after)
     bench.wait_hindered(by="not ready")
     bench.inspect()
     _let_go(bench, "result_ack")
@@ -97,9 +100,12 @@ def result_ack_stuck(bench: Bench) -> None:
 
 def trigger_never_released(bench: Bench) -> None:
     """Trigger stays 1 although TriggerAck is 1: the part's answer is due only when its trigger is over."""
+    with bench.rig.journal() as journal:
+        after = journal.last_event()
     bench.begin()
     bench.part()
     _force(bench, "trigger", 1)
+    bench.wait_event("handshake:overdue", after)
     bench.wait_hindered(by="not ready")
     bench.rig.seen(bench.brought[-1])
     _let_go(bench, "trigger")

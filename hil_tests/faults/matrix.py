@@ -34,8 +34,9 @@ class Expectation(_Strict):
     answered; UNTRIGGERED: the PLC itself did not trigger. first, last: the same for the oldest and the newest part,
     where they differ. safe_ms: from the fault until the PLC knows (an answer, or nothing may be triggered any more; for
     a part without an answer in time, its time at the gate). recover_ms: from the fault's end until Ready. latch:
-    failsafe code that must be latched, 0 for none. events: kinds that the journal must hold afterwards. missed: how
-    many triggers it must count as never read. gate: where the movement is not the one that mode and verdict ask for.
+    failsafe code that must be latched, 0 for none. events: kinds that the journal must hold afterwards ("kind:key":
+    with this in its detail). missed: how many triggers it must count as never read. gate: where the movement is not
+    the one that mode and verdict ask for.
     """
 
     answers: frozenset[str] = frozenset()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 
-from tests.bench import image_health, latency, throughput
+from tests.bench import frames, image_health, latency, throughput
 from tests.bench.plc_protocols import BARE
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", choices=("latency", "throughput", "image-health"))
+    parser.add_argument("--only", choices=("latency", "throughput", "image-health", "frames"))
     parser.add_argument("--protocol", choices=tuple(BARE), help="the one PLC protocol to measure latency over")
     parser.add_argument("--blocks", type=int, default=12, help="of 50 parts, for each of the two (default 12)")
     parser.add_argument("--json", action="store_true")
@@ -21,6 +21,8 @@ def main() -> None:
         results["throughput"] = throughput.run()
     if args.only in (None, "image-health"):
         results["image health"] = image_health.run()
+    if args.only in (None, "frames"):
+        results["frames"] = frames.run()
     if args.only in (None, "latency"):
         for protocol in BARE:
             if args.protocol in (None, protocol):

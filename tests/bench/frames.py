@@ -23,6 +23,7 @@ from pathlib import Path
 from controller.drivers.camera.genicam import GenicamCamera
 from controller.drivers.camera.genicam_messages import GenicamSettings
 from controller.errors import DeviceError
+from controller.priority import raise_process, raise_thread
 from controller.sim.gentl import build_producer
 from statemachines.vocabulary import MS, Ns, PartKey
 from tests.bench.bare_harvesters import run_bare
@@ -238,6 +239,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="to look at the loop's lag, each time (default 10)")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    # As the station does: a deciding loop goes before what else there is on its computer.
+    raise_process("realtime")
+    raise_thread("realtime")
     figures = run(args.blocks, seconds=args.seconds)
     if args.json:
         print(json.dumps(figures, indent=2))

@@ -121,10 +121,9 @@ class DirectRig:
 Rig = OpcUaRig | LogixRig | DirectRig | ModbusRig | ModbusServerRig
 
 
-def only_if_it_asks(rig: Rig) -> None:
-    """Skip what a link cannot do that asks nothing of its PLC (tests/contract/test_modbus_master.py has its own)."""
-    if isinstance(rig, ModbusServerRig):
-        pytest.skip("a station that is the server asks nothing of the PLC")
+ASKING = ("opcua-poll", "opcua-subscribe", "logix-udt", "logix-flat", "modbus-big", "modbus-little", "direct")
+only_those_that_ask = pytest.mark.parametrize("rig", ASKING, indirect=True)
+"""For what a link cannot do that asks nothing of its PLC (tests/contract/test_modbus_master.py has its own)."""
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -133,19 +132,7 @@ async def server() -> AsyncIterator[TagServer]:
         yield made
 
 
-@pytest_asyncio.fixture(
-    loop_scope="module",
-    params=[
-        "opcua-poll",
-        "opcua-subscribe",
-        "logix-udt",
-        "logix-flat",
-        "modbus-big",
-        "modbus-little",
-        "modbus_server",
-        "direct",
-    ],
-)
+@pytest_asyncio.fixture(loop_scope="module", params=[*ASKING, "modbus_server"])
 async def rig(request: pytest.FixtureRequest, server: TagServer) -> AsyncIterator[Rig]:
     kind: str = request.param
     protocol, _, variant = kind.partition("-")
@@ -271,8 +258,8 @@ async def test_writes_an_answer_into_its_own_slot(rig: Rig, link: PlcLink, seq: 
     assert await rig.get(f"Result[{index}].ResultSeq") == seq
 
 
+@only_those_that_ask
 async def test_a_field_that_fails_leaves_resultseq_alone(rig: Rig, link: PlcLink) -> None:
-    only_if_it_asks(rig)
     await rig.break_write("Result[2].Verdict")
     with pytest.raises(DeviceRefused, match=r"Result\[2\]\.Verdict"):
         await link.write_answer(ANSWER, within(1000))
@@ -310,8 +297,8 @@ async def test_requests_may_overlap(rig: Rig, link: PlcLink) -> None:
     assert await rig.get("Result[2].ResultSeq") == 3
 
 
+@only_those_that_ask
 async def test_a_frozen_plc_is_a_timeout_and_does_not_hold_up_close(rig: Rig, link: PlcLink) -> None:
-    only_if_it_asks(rig)
     rig.freeze()
     async with asyncio.timeout(1):
         with pytest.raises(DeviceTimeout):
@@ -323,8 +310,8 @@ async def test_a_frozen_plc_is_a_timeout_and_does_not_hold_up_close(rig: Rig, li
         await rig.hung_up()
 
 
+@only_those_that_ask
 async def test_close_in_the_middle_of_requests(rig: Rig, link: PlcLink) -> None:
-    only_if_it_asks(rig)
     rig.freeze()
     pending = [asyncio.create_task(link.read([1], within(150))) for _ in range(3)]
     await asyncio.sleep(0)
@@ -334,8 +321,8 @@ async def test_close_in_the_middle_of_requests(rig: Rig, link: PlcLink) -> None:
         assert isinstance(result, DeviceError)
 
 
+@only_those_that_ask
 async def test_a_dead_plc_is_unavailable(rig: Rig, link: PlcLink) -> None:
-    only_if_it_asks(rig)
     await rig.kill()
     with pytest.raises(DeviceUnavailable):
         await link.read([1], within(1000))

@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from multiprocessing.sharedctypes import Synchronized
@@ -66,10 +67,18 @@ def attackers(endpoint: str, packets: int) -> Generator[Synchronized[int]]:
 
 def _run(attack: Attack, endpoint: str, stop: Event, what: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # They are other computers in truth: they must not take the line's cores by force.
-    os.nice(10)
+    _give_way()
     quieten()
     attack(endpoint, stop, what)
+
+
+def _give_way() -> None:
+    """They are other computers in truth, and take none of the line's processor: here they get what nobody else wants,
+    which is far more than the server has for them."""
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    elif sys.platform != "win32":
+        os.nice(19)
 
 
 def subscribers(endpoint: str, stop: Event, _: Any) -> None:

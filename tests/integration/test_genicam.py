@@ -54,6 +54,18 @@ async def works_again(camera: GenicamCamera) -> Frame:
                 await asyncio.sleep(0.02)
 
 
+async def last_good_before(camera: GenicamCamera, rig: GenTLRig, fault: str) -> Frame:
+    """Order a fault that keeps one frame away; the producer takes the order when it comes to it."""
+    last = await capture(camera)
+    rig.tell(fault)
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                last = await capture(camera, 100)
+            except DeviceTimeout:
+                return last
+
+
 @pytest.mark.parametrize(("fault", "message"), [("incomplete 1", "incomplete"), ("small 1", "")])
 async def test_a_spoilt_frame_costs_its_own_part(
     camera: GenicamCamera, rig: GenTLRig, fault: str, message: str
@@ -68,22 +80,16 @@ async def test_a_spoilt_frame_costs_its_own_part(
 
 
 async def test_a_frame_that_comes_too_late_is_never_the_next_parts(camera: GenicamCamera, rig: GenTLRig) -> None:
-    first = await capture(camera)
-    rig.tell("late 1 300")
-    with pytest.raises(DeviceTimeout):
-        await capture(camera, 100)
+    last = await last_good_before(camera, rig, "late 1 300")
     asked_at = time.monotonic_ns()
     frame = await capture(camera)
     assert frame.exposed_at >= asked_at
-    assert frame.counter == first.counter + 2
+    assert frame.counter == last.counter + 2
 
 
 async def test_a_lost_frame_does_not_hold_up_the_next_part(camera: GenicamCamera, rig: GenTLRig) -> None:
-    first = await capture(camera)
-    rig.tell("drop 1")
-    with pytest.raises(DeviceTimeout):
-        await capture(camera, 100)
-    assert (await capture(camera, 1800)).counter == first.counter + 2
+    last = await last_good_before(camera, rig, "drop 1")
+    assert (await capture(camera, 1800)).counter == last.counter + 2
 
 
 async def test_frame_numbers_rise_through_a_replug(camera: GenicamCamera, rig: GenTLRig) -> None:

@@ -423,7 +423,7 @@ async def test_a_frozen_status_process_costs_counted_snapshots_and_nothing_else(
 
 @posix
 async def test_a_frozen_status_process_is_replaced_after_a_while() -> None:
-    async with running(Station(silence_s=10.0)) as station:
+    async with running(Station(silence_s=5.0)) as station:
         pid = station.feed.child.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)

@@ -434,7 +434,9 @@ async def test_all_clients_together_hold_no_more_items_than_there_is_room_for(
         request = ua.CreateMonitoredItemsParameters(SubscriptionId=subscription.subscription_id)
         for _ in range(count):
             wanted = ua.MonitoredItemCreateRequest()
-            node = method_id("Station.State") if attribute is AttributeIds.Value else ua.NodeId(ObjectIds.Server)
+            node = (
+                method_id("Station.State") if attribute is AttributeIds.Value else ua.NodeId(ua.Int32(ObjectIds.Server))
+            )
             wanted.ItemToMonitor = ua.ReadValueId(node, ua.IntegerId(attribute))
             if attribute is AttributeIds.EventNotifier:
                 wanted.RequestedParameters.Filter = ua.EventFilter()

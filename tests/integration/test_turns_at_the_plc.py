@@ -10,6 +10,7 @@ import pytest
 from controller.drivers.plc.direct import DirectPlc, DirectTags
 from controller.plc_duty import PlcTiming
 from controller.ports import PlcReading, StatusValue
+from statemachines.handshake.state import Contract
 from statemachines.vocabulary import MS, Answer, Ns
 from tests.integration.bench_line import Line1, facts, workbench
 
@@ -108,12 +109,20 @@ async def test_reads_rest_while_a_model_computes_and_no_part_is_due() -> None:
         await reads_go_on(line, links[0])
 
 
+SEQUENCE, FOUR_PHASE = Contract(), Contract(profile="four-phase")
+
+
 @pytest.mark.parametrize(
-    ("rest_ms", "window_ms", "regular"),
-    [(20, 8000, True), (5000, 40, True), (5000, 8000, False)],
-    ids=["no longer than the rest", "no longer than half the window", "not while a part may come any time"],
+    ("rest_ms", "window_ms", "regular", "contract"),
+    [
+        (20, 8000, True, SEQUENCE),
+        (5000, 40, True, SEQUENCE),
+        (5000, 8000, False, SEQUENCE),
+        (5000, 8000, True, FOUR_PHASE),
+    ],
+    ids=["the rest", "half the window", "a part may come any time", "four-phase waits for each read"],
 )
-async def test_reads_do_not_rest_for_long(rest_ms: int, window_ms: int, regular: bool) -> None:
+async def test_reads_do_not_rest_for_long(rest_ms: int, window_ms: int, regular: bool, contract: Contract) -> None:
     links: list[Turns] = []
 
     def link(tags: DirectTags, poll_ms: float) -> Turns:
@@ -121,12 +130,13 @@ async def test_reads_do_not_rest_for_long(rest_ms: int, window_ms: int, regular:
         return links[0]
 
     recipe = facts(deadline_ms=9000, window_ms=window_ms)
-    async with workbench(link=link, recipe=recipe, timing=PlcTiming(request=100 * MS, rest=rest_ms * MS)) as line:
+    timing = PlcTiming(request=100 * MS, rest=rest_ms * MS)
+    async with workbench(link=link, recipe=recipe, timing=timing, contract=contract) as line:
         await line.ready()
         if regular:
             parts_came_every_10_s(line)
         line.model.hang = True
-        line.tags.trigger(4711)
+        (line.plc if contract.four_phase else line.tags).trigger(4711)
         await line.until(line.model.started.is_set, "the model to compute")
         await reads_go_on(line, links[0])
         assert not line.answers

@@ -1,6 +1,7 @@
 """One GenTL camera through harvesters, in its own process: open, set up, trigger, fetch, notice when it is gone.
 
-harvesters and genicam are imported here and nowhere else. Everything in here blocks, and `fetch` holds the interpreter
+harvesters and genicam are imported here and by the survey only, never in the deciding process: they cannot be in one
+process with another maker's GenApi. Everything in here blocks, and `fetch` holds the interpreter
 while it waits: never use it in the deciding process.
 """
 
@@ -8,7 +9,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from genicam import genapi, gentl
 from harvesters.core import Callback, Harvester, ImageAcquirer, ParameterKey, ParameterSet
 from numpy.typing import NDArray
 
+from controller.drivers.camera.device import DeviceGone, RawFrame, Refused
 from controller.drivers.camera.genicam_messages import GenicamSettings
 
 _SDK = (gentl.GenericException, genapi.GenericException)
@@ -24,33 +25,6 @@ _SDK = (gentl.GenericException, genapi.GenericException)
 _GONE = frozenset({gentl.DEVICE_ACCESS_STATUS_LIST.DEVICE_ACCESS_STATUS_NOACCESS})
 _EVENT_MS = 5
 """How long one look for a new buffer may hold the interpreter of this process."""
-
-
-class DeviceGone(Exception):
-    """The camera is not there, or not any more."""
-
-
-class Refused(Exception):
-    """The device does not take what the configuration asks for."""
-
-    def __init__(self, feature: str, value: object, cure: str) -> None:
-        super().__init__(f"{feature} = {value!r}: {cure}")
-        self.feature, self.value, self.cure = feature, value, cure
-
-
-@dataclass(frozen=True, slots=True)
-class RawFrame:
-    """A buffer as it came. bytes_: the image's memory, valid until the frame is given back. padding: bytes between two
-    lines. clock_ns: the device's, or None."""
-
-    buffer: Any
-    bytes_: NDArray[np.uint8]
-    pixel_format: int
-    width: int
-    height: int
-    padding: int
-    frame_id: int | None
-    clock_ns: int | None
 
 
 class GenTLCamera:
@@ -157,12 +131,14 @@ class GenTLCamera:
         self._has_clock = True
         return before, device, after
 
-    def trigger(self) -> None:
-        """One exposure by software. Raises DeviceGone."""
+    def trigger(self) -> int:
+        """One exposure by software; when it was told to. Raises DeviceGone."""
+        at = time.monotonic_ns()
         try:
             self.nodes.TriggerSoftware.execute()
         except _SDK as error:
             raise DeviceGone(f"does not take a trigger: {error}") from error
+        return at
 
     def fetch(self, seconds: float) -> RawFrame | None:
         """The next complete frame, or None; `incomplete` counts those that were not. Raises DeviceGone."""

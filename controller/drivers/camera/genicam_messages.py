@@ -8,6 +8,7 @@ from typing import Literal
 from controller.channel import Message, Protocol
 
 Acquisition = Literal["software", "hardware", "free_running"]
+Sdk = Literal["gentl", "pylon"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class GenicamSettings:
     acquisition: what lets it expose: a command of Linegate, an edge on `trigger_source`, or its own clock. features:
     SFNC names with their values, set in this order and read back. buffers: announced to the producer, at least its own
     minimum. pool: frames that may be held at once. pool_name: shared memory that the deciding process made.
-    window_ns: how far a frame that came unasked may be from the time of its part.
+    window_ns: how far a frame that came unasked may be from the time of its part. sdk: what the device is reached by;
+    pylon needs no producer.
     """
 
     name: str
@@ -32,6 +34,7 @@ class GenicamSettings:
     largest: int = 8_000_000
     pool_name: str = ""
     window_ns: int = 10_000_000
+    sdk: Sdk = "gentl"
 
 
 class Expose(Message, frozen=True):

@@ -1,4 +1,4 @@
-"""A GenTL camera's own process: opens the device again and again, copies each frame once, into the frame pool."""
+"""A camera's own process: opens the device again and again, copies each frame once, into the frame pool."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from controller.channel import Channel
 from controller.drivers.camera import genicam_messages as say
+from controller.drivers.camera.device import Device, DeviceGone, Opener, RawFrame, Refused
 from controller.drivers.camera.device_clock import ClockReset, DeviceClock
-from controller.drivers.camera.genicam_device import DeviceGone, GenTLCamera, RawFrame, Refused
 from controller.drivers.camera.pixels import UnknownFormat, to_pixels
 from controller.frame_pool import FramePool
 
@@ -46,10 +46,10 @@ def run_genicam(settings: say.GenicamSettings, connection: Connection) -> None:
 
 
 def _keep_open(duty: CameraDuty, settings: say.GenicamSettings, channel: Channel) -> None:
-    told = ""
+    told, open_device = "", _opener(settings)
     while not channel.closed:
         try:
-            duty.run(GenTLCamera(settings))
+            duty.run(open_device(settings))
         except DeviceGone as gone:
             if str(gone) != told:
                 told = str(gone)
@@ -61,6 +61,17 @@ def _keep_open(duty: CameraDuty, settings: say.GenicamSettings, channel: Channel
             channel.finish("refused", 2.0)
         else:
             told = ""
+
+
+def _opener(settings: say.GenicamSettings) -> Opener:
+    """Imported here, in a process of the camera's own: two SDKs with a GenApi each end a process that has both."""
+    if settings.sdk == "pylon":
+        from controller.drivers.camera.pylon import PylonDevice
+
+        return PylonDevice
+    from controller.drivers.camera.genicam_device import GenTLCamera
+
+    return GenTLCamera
 
 
 class CameraDuty:
@@ -82,7 +93,7 @@ class CameraDuty:
         self._next_alive = self._next_check = 0.0
         self._incomplete = 0
 
-    def run(self, camera: GenTLCamera) -> None:
+    def run(self, camera: Device) -> None:
         """Deliver frames until the talk ends. Raises DeviceGone."""
         try:
             self._exposure_ns = camera.exposure_ns()
@@ -100,7 +111,7 @@ class CameraDuty:
         finally:
             camera.close()
 
-    def _routine(self, camera: GenTLCamera) -> None:
+    def _routine(self, camera: Device) -> None:
         now = time.monotonic()
         if now >= self._next_alive:
             self._next_alive = now + _ALIVE_S
@@ -112,7 +123,7 @@ class CameraDuty:
             # A device that sets its exposure by itself changes it.
             self._exposure_ns = camera.exposure_ns()
 
-    def _look(self, camera: GenTLCamera) -> None:
+    def _look(self, camera: Device) -> None:
         """Compare clocks. Raises DeviceGone also where the device was off meanwhile: its features are not ours then."""
         if self._clock is None or (latched := camera.latch()) is None:
             return
@@ -121,7 +132,7 @@ class CameraDuty:
         except ClockReset as reset:
             raise DeviceGone(f"was restarted: {reset}") from reset
 
-    def _on_command(self, camera: GenTLCamera) -> None:
+    def _on_command(self, camera: Device) -> None:
         """Trigger, and fetch the frame that this trigger made."""
         try:
             asked = self._asked.get(timeout=0.05)
@@ -132,8 +143,7 @@ class CameraDuty:
         token = asked.token
         camera.drain()
         self._incomplete = camera.incomplete
-        asked_at = time.monotonic_ns()
-        camera.trigger()
+        asked_at = camera.trigger()
         until, owed, older = time.monotonic() + _TRIGGERED_S, self._owed, 0
         while time.monotonic() < until and not self._channel.closed:
             frame = camera.fetch(0.05)
@@ -172,7 +182,7 @@ class CameraDuty:
         exposed_at = self._device_time(frame)
         return exposed_at is not None and exposed_at < asked_at - _CLOCK_ERROR_NS
 
-    def _on_arrival(self, camera: GenTLCamera) -> None:
+    def _on_arrival(self, camera: Device) -> None:
         """Deliver what comes by itself."""
         if not self._asked.empty() and isinstance(asked := self._asked.get(), say.BeginAnew):
             raise DeviceGone(f"begins anew: {asked.why}")
@@ -187,7 +197,7 @@ class CameraDuty:
             self._incomplete = camera.incomplete
             self._channel.offer(say.FrameSpoilt(0, "a frame came incomplete"))
 
-    def _deliver(self, camera: GenTLCamera, frame: RawFrame, token: int, asked_at: int | None) -> None:
+    def _deliver(self, camera: Device, frame: RawFrame, token: int, asked_at: int | None) -> None:
         try:
             self._offer(frame, token, asked_at)
         except (UnknownFormat, _Unusable) as error:
@@ -211,7 +221,8 @@ class CameraDuty:
         if slot is None:
             raise _Unusable(f"no room for a frame of {pixels.nbytes} bytes: {self._pool.slots} frames are held already")
         taken = say.FrameTaken(slot, pixels.shape, token, counter, exposed_at, clocked, self._exposure_ns)
-        if not self._channel.offer(taken):
+        # From this thread: its next look for a frame may keep the interpreter from the channel's own for milliseconds.
+        if not self._channel.send(taken):
             self._pool.put_back(slot)
 
     def _number(self, frame: RawFrame) -> int:

@@ -8,6 +8,7 @@ goes on with the old clause where a client sends a new one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import eq, ge, gt, le, lt
 from typing import Any
 
 from asyncua import ua
@@ -139,13 +140,17 @@ def _logic(operator: ua.FilterOperator, values: Sequence[Any]) -> bool | None:
     return None if None in known else not decisive
 
 
+def _between(value: Any, low: Any, high: Any) -> Any:
+    return low <= value <= high
+
+
 _COMPARISONS: dict[ua.FilterOperator, Callable[..., Any]] = {
-    _Operator.Equals: lambda one, other: one == other,
-    _Operator.GreaterThan: lambda one, other: one > other,
-    _Operator.LessThan: lambda one, other: one < other,
-    _Operator.GreaterThanOrEqual: lambda one, other: one >= other,
-    _Operator.LessThanOrEqual: lambda one, other: one <= other,
-    _Operator.Between: lambda value, low, high: low <= value <= high,
+    _Operator.Equals: eq,
+    _Operator.GreaterThan: gt,
+    _Operator.LessThan: lt,
+    _Operator.GreaterThanOrEqual: ge,
+    _Operator.LessThanOrEqual: le,
+    _Operator.Between: _between,
 }
 
 

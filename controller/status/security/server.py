@@ -65,7 +65,9 @@ class GuardedInternalServer(InternalServer):
         self.pki = Pki(settings.pki)
         self.audit = Audit(note, time.monotonic)
         self.logins = Logins(UsersFile(settings.users), settings.anonymous, self.audit)
-        self.subscription_service = GuardedSubscriptions(self.aspace, iserver=self)
+        self.subscription_service: GuardedSubscriptions = GuardedSubscriptions(  # pyright: ignore[reportIncompatibleVariableOverride]
+            self.aspace, iserver=self
+        )
         self.isession.subscription_service = self.subscription_service
         # asyncua gives every client that calls itself "admin" all rights otherwise, without a password.
         self.allow_remote_admin = False

@@ -314,9 +314,8 @@ class GuardedSession(InternalSession):
         for number in params.SubscriptionIds:
             # The library leaves it waiting for the requests of the connection that is gone.
             if self.processor is not None and self.owns(number):
-                self.subscription_service.subscriptions[
-                    number
-                ].pub_request_callback = self.processor.get_publish_request
+                publish: Any = self.processor.get_publish_request
+                self.subscription_service.subscriptions[number].pub_request_callback = publish
         return results
 
     def _may_take(self, subscription_id: int) -> bool:

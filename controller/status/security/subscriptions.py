@@ -42,10 +42,9 @@ class Unacknowledged(dict[int, ua.PublishResult]):
 
     def pop(self, number: int, default: Any = None) -> Any:
         """Forget one."""
-        result = super().pop(number, default)
-        if isinstance(result, ua.PublishResult):
-            self._changes -= _changes(result)
-        return result
+        if number in self:
+            self._changes -= _changes(self[number])
+        return super().pop(number, default)
 
 
 def _changes(result: ua.PublishResult) -> int:

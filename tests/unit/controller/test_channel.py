@@ -119,6 +119,33 @@ def test_messages_travel_both_ways_in_order(pair: Pair, pace_s: float | None) ->
     assert (child.channel.counts().received, parent.channel.counts().received) == (20, 1)
 
 
+def test_what_is_sent_is_written_when_the_call_returns_and_keeps_its_place(pair: Pair) -> None:
+    parent = pair.parent()
+    pair.greet()
+    pair.theirs.recv_bytes()
+    pair.block(parent)
+    sent = threading.Event()
+    sender = threading.Thread(target=lambda: parent.channel.send(Down(1)) and sent.set())
+    sender.start()
+    assert not sent.wait(0.05), "it waits for what was offered before"
+    pair.theirs.recv_bytes()
+    assert sent.wait(TIMEOUT_S)
+    assert pair.theirs.poll(0), "written, and not only queued"
+    assert parent.channel.offer(Down(2))
+    told = [msgspec.msgpack.decode(pair.theirs.recv_bytes())["number"] for _ in range(2)]
+    assert told == [1, 2]
+    sender.join(TIMEOUT_S)
+
+
+def test_nothing_is_sent_to_a_side_that_is_gone(pair: Pair) -> None:
+    parent = pair.parent()
+    pair.greet()
+    pair.theirs.recv_bytes()
+    pair.theirs.close()
+    parent.wait_closed()
+    assert not parent.channel.send(Down(1))
+
+
 def test_another_version_closes_both_sides_with_the_reason(pair: Pair) -> None:
     parent, child = pair.parent(), pair.child(version=4)
     assert parent.wait_closed() == "the other side speaks test 4, not test 3"

@@ -51,6 +51,32 @@ def test_a_hanging_loop_is_ended_from_outside(capfd: pytest.CaptureFixture[str])
     assert "most recent call first" in capfd.readouterr().err
 
 
+async def test_a_process_that_stood_still_with_its_guard_is_ended_although_its_loop_beats_again() -> None:
+    ended = threading.Event()
+    latched: list[str] = []
+    probe = LoopProbe(lambda: None, period_ms=10)
+    task = asyncio.create_task(probe.run())
+    await asyncio.sleep(0)
+    guard = HangGuard(probe, 60.0, latched.append, lambda _: ended.set())
+    guard.start()
+    time.sleep(0.3)
+    moved = probe.last_beat
+    while probe.last_beat == moved:
+        await asyncio.sleep(0.001)
+    assert probe.longest_gap >= 300_000_000
+    guard.stop()
+    guard = HangGuard(probe, 0.2, latched.append, lambda _: ended.set())
+    guard.start()
+    gap, probe.longest_gap = probe.longest_gap, 300_000_000
+    assert gap < 300_000_000, "a guard asks for what happened since its start"
+    async with asyncio.timeout(10):
+        while not ended.is_set():
+            await asyncio.sleep(0.001)
+    guard.stop()
+    task.cancel()
+    assert "has not moved" in latched[0]
+
+
 def test_a_latch_that_cannot_be_written_does_not_keep_the_process_alive(capfd: pytest.CaptureFixture[str]) -> None:
     ended = threading.Event()
 

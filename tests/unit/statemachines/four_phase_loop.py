@@ -126,10 +126,10 @@ class Loop:
         """What forbids the PLC a trigger."""
         return self.program.hindrance
 
-    def bring(self, part_id: int, *, impatient: bool = False) -> None:
-        """A part comes into view: the PLC's event task runs at once."""
-        self._triggered_ms[part_id] = self.now_ms
-        self._outputs = self._scan((part_id,), impatient)
+    def bring(self, *part_ids: int, impatient: bool = False) -> None:
+        """Parts come into view in one instant: the PLC's event task runs at once."""
+        self._triggered_ms |= dict.fromkeys(part_ids, self.now_ms)
+        self._outputs = self._scan(part_ids, impatient)
 
     def run(self, ms: int) -> None:
         """Let time pass."""

@@ -3,6 +3,8 @@ in virtual time. Each test is a row of the matrix of the same name."""
 
 from __future__ import annotations
 
+import pytest
+
 from controller.sim.plc_image import GateAction
 from statemachines.vocabulary import Reason, Verdict
 from tests.unit.statemachines.four_phase_loop import GATE_MS, Loop
@@ -204,3 +206,28 @@ def test_id_backwards() -> None:
     assert loop.gate[2] is REJECT
     assert loop.station.handshake.session_id != session
     recovers(loop)
+
+
+@pytest.mark.parametrize("frozen_ms", [60, 120])
+def test_trigger_seen_late(frozen_ms: int) -> None:
+    """Past the capture window, and past the deadline, too: the first reason stays."""
+    loop = Loop()
+    loop.frozen = True
+    loop.bring(1)
+    loop.run(frozen_ms)
+    loop.frozen = False
+    loop.run(GATE_MS)
+    assert told(loop, 1) == (Verdict.NO_DECISION, "LATE_TRIGGER")
+    assert loop.gate[1] is REJECT
+    recovers(loop)
+
+
+def test_trigger_storm() -> None:
+    loop = Loop()
+    loop.bring(*range(1, 21))
+    loop.run(GATE_MS + 100)
+    assert told(loop, 1) == DECIDED
+    assert loop.untriggered == list(range(2, 21))
+    assert [loop.gate[part_id] for part_id in range(1, 21)] == [PASS, *[REJECT] * 19]
+    recovers(loop)
+    assert loop.missed() == 0

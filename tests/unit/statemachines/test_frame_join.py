@@ -129,6 +129,12 @@ def test_without_a_clock_a_lost_frame_with_a_number_costs_its_own_part_only() ->
     assert joined(notices) == {1: 7, 3: 9, 4: 10}
 
 
+def test_without_a_clock_frames_of_nobody_count_as_well_after_a_start() -> None:
+    """A camera that runs freely: the first part's frame was lost, but others came."""
+    events = arrived(1, 40), part(1, 100), arrived(3, 140), part(2, 200), PartGivenUp(key(1)), arrived(4, 203)
+    assert joined(play(FrameJoin(RULES), *events)[1]) == {2: 4}
+
+
 @pytest.mark.parametrize("part_first", [True, False])
 def test_a_double_exposure_keeps_the_first(part_first: bool) -> None:
     events: list[JoinEvent] = [frame(7, 103), frame(8, 105)]

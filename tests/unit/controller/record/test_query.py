@@ -112,6 +112,12 @@ def test_a_missing_or_newer_journal_is_refused(path: Path) -> None:
         JournalReader(path)
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table in which no path is broken, however long the tests' folder is called."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 def call(*words: str | Path) -> int:
     parser = argparse.ArgumentParser()
     cli_parts.add_parser(parser.add_subparsers(required=True))
