@@ -53,10 +53,11 @@ from controller.view_watch import ViewWatch
 from controller.watchdog import HangGuard, LoopProbe, SystemdNotifier
 from models.lane import InferenceLane
 from statemachines import health
+from statemachines.events import HealthReported, Stopped
 from statemachines.handshake.state import Contract
 from statemachines.line import Line
 from statemachines.station.state import Rules, Station
-from statemachines.vocabulary import MS, FaultCode, Health, HealthReported, Mode, Ns, Outcome, PartKey, Stopped
+from statemachines.vocabulary import MS, FaultCode, Health, Mode, Ns, Outcome, PartKey
 
 CAMERA_RETRY_S = 1.0
 CAMERA_OPEN_MS = 20_000

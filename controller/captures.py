@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from controller.errors import DeviceError, DeviceTimeout
 from controller.ports import Camera
 from models.frame import Frame
+from statemachines.commands import Capture
+from statemachines.events import Event, Failed, FrameCaptured
 from statemachines.views import ViewRule
-from statemachines.vocabulary import MS, Capture, Event, Failed, FrameCaptured, Ns, Reason
+from statemachines.vocabulary import MS, Ns, Reason
 
 Took = Callable[[Capture, Frame, int], None]
 """Told of each frame before its event is posted; with how long the camera took for it, in ns."""

@@ -16,17 +16,9 @@ from controller.ports import Camera
 from controller.runtime import Runtime
 from controller.status.feed import StatusFeed
 from controller.status.messages import HoldStation, Simulate, StartJob, StartSeries, StopJobs
+from statemachines.events import HoldRequested, JobRequested, JobSeriesRequested, JobsStopped
 from statemachines.jobs import OPCUA, REPLAY
-from statemachines.vocabulary import (
-    MS,
-    Hold,
-    HoldRequested,
-    JobRequested,
-    JobSeriesRequested,
-    JobsStopped,
-    Ns,
-    PartKey,
-)
+from statemachines.vocabulary import MS, Hold, Ns, PartKey
 
 SERIES_PERIOD_S = 0.25
 """Pause between two jobs of a series: a person watches them, and each leaves a row in the journal."""

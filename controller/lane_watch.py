@@ -13,7 +13,8 @@ from loguru import logger
 from controller.exit_codes import RESTART
 from controller.recipes import Lane
 from controller.runtime import Runtime
-from statemachines.vocabulary import FailsafeTripped, FaultCode
+from statemachines.events import FailsafeTripped
+from statemachines.vocabulary import FaultCode
 
 
 class LaneWatch:

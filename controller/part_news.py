@@ -11,7 +11,8 @@ from collections.abc import Callable
 from controller.runtime import Duration, Runtime
 from controller.status.feed import StatusFeed
 from controller.status.messages import PartAcquired, PartBegan, PartEnded
-from statemachines.vocabulary import Finding, Outcome, PartKey, Reason, RecordTrigger
+from statemachines.commands import RecordTrigger
+from statemachines.vocabulary import Finding, Outcome, PartKey, Reason
 
 MOST_OPEN = 64
 """Parts whose beginning is remembered; far more than can be in flight."""

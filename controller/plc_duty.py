@@ -17,23 +17,13 @@ from controller.plc_order import next_request
 from controller.plc_rhythm import Rhythm
 from controller.ports import PlcLink, StatusValue
 from controller.runtime import Runtime
+from statemachines.commands import Publish
 from statemachines.cycle.state import awaits_write
+from statemachines.events import BlockWritten, HealthReported, LinkLost, LinkUp, PlcRead, Published, SessionTold
 from statemachines.handshake.state import Handshake, Link
 from statemachines.sequence import distance
 from statemachines.station.tags import outputs, wanted
-from statemachines.vocabulary import (
-    MS,
-    BlockWritten,
-    Health,
-    HealthReported,
-    LinkLost,
-    LinkUp,
-    Ns,
-    PlcRead,
-    Publish,
-    Published,
-    SessionTold,
-)
+from statemachines.vocabulary import MS, Health, Ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from models.frame import Frame
-from statemachines.vocabulary import (
-    Answer,
-    FaultCode,
-    Ns,
-    Outcome,
-    PartKey,
-    PlcHead,
-    RecordEvent,
-    RecordGate,
-    RecordLate,
-    RecordTrigger,
-    TriggerSlot,
-)
+from statemachines.commands import RecordEvent, RecordGate, RecordLate, RecordTrigger
+from statemachines.vocabulary import Answer, FaultCode, Ns, Outcome, PartKey, PlcHead, TriggerSlot
 
 StatusValue = bool | int | float | str
 

@@ -21,43 +21,38 @@ from controller.ports import Camera, ImageStore, Journal, Latch, Record
 from controller.recipes import Lane, LoadedRecipe, RecipeBook
 from models.errors import ImageUnfit, ModelError
 from models.frame import Frame
-from statemachines.cycle.state import Stage
-from statemachines.errors import IllegalEvent
-from statemachines.jobs import REPLAY
-from statemachines.station.state import Station
-from statemachines.station.step import step
-from statemachines.vocabulary import (
+from statemachines.commands import (
     ArmDeadline,
-    Assessment,
     Capture,
     Command,
-    DeadlinePassed,
-    Event,
-    Failed,
-    FailsafeTripped,
-    FaultCode,
-    Health,
-    HealthReported,
     Infer,
-    Inferred,
     LoadRecipe,
-    Ns,
-    Outcome,
-    PartKey,
     PersistLatch,
     Publish,
-    Reason,
-    RecipeLoaded,
-    RecipeRefused,
     RecordEvent,
     RecordGate,
     RecordLate,
     RecordOutcome,
     RecordTrigger,
     Release,
-    TriggerCommitted,
-    Verdict,
 )
+from statemachines.cycle.state import Stage
+from statemachines.errors import IllegalEvent
+from statemachines.events import (
+    DeadlinePassed,
+    Event,
+    Failed,
+    FailsafeTripped,
+    HealthReported,
+    Inferred,
+    RecipeLoaded,
+    RecipeRefused,
+    TriggerCommitted,
+)
+from statemachines.jobs import REPLAY
+from statemachines.station.state import Station
+from statemachines.station.step import step
+from statemachines.vocabulary import Assessment, FaultCode, Health, Ns, Outcome, PartKey, Reason, Verdict
 
 _LATCH_S = 5.0
 """How long the end of a station waits for the failsafe latch to be on disk."""

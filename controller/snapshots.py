@@ -27,15 +27,9 @@ from controller.status.messages import (
     StopJobs,
 )
 from statemachines import jobs as core_jobs
+from statemachines.events import ActNoted, ModeRequested, RecipeRequested, ResetRequested
 from statemachines.handshake.state import Link
-from statemachines.vocabulary import (
-    ActNoted,
-    Mode,
-    ModeRequested,
-    Outcome,
-    RecipeRequested,
-    ResetRequested,
-)
+from statemachines.vocabulary import Mode, Outcome
 
 LAST_PARTS = 20
 

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from controller.recipes import LoadedView
 from controller.runtime import Runtime
-from statemachines.vocabulary import Health, HealthReported
+from statemachines.events import HealthReported
+from statemachines.vocabulary import Health
 
 PERIOD_S = 1.0
 

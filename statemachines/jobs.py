@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from statemachines.commands import Command, Publish
 from statemachines.cycle.answer import conclude as conclude_part
 from statemachines.cycle.state import FINAL, Cycle, Stage, recorded
 from statemachines.cycle.views import begin as begin_part
+from statemachines.events import JobRequested
 from statemachines.handshake.state import Handshake, Link
-from statemachines.vocabulary import Command, JobRequested, Mode, Ns, PartKey, Publish, RecipeFacts
+from statemachines.vocabulary import Mode, Ns, PartKey, RecipeFacts
 
 OPCUA = "opcua"
 """Source of jobs that clients of the status server start."""

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from statemachines.commands import Publish, RecordOutcome
 from statemachines.cycle.state import Abandoned, Context, Cycle, CycleEvent, Decision, Distrusted, Stage, Step, TurnCame
 from statemachines.decision import Ruling, rule
-from statemachines.vocabulary import (
-    Action,
-    Answer,
-    BlockWritten,
-    Ns,
-    Outcome,
-    Publish,
-    Published,
-    Reason,
-    RecordOutcome,
-    Severity,
-    Verdict,
-)
+from statemachines.events import BlockWritten, Published
+from statemachines.vocabulary import Action, Answer, Ns, Outcome, Reason, Severity, Verdict
 
 
 def undecided(cycle: Cycle, at: Ns, reason: Reason, why: str, context: Context) -> Step:

@@ -6,26 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from statemachines.commands import Command, RecordTrigger
+from statemachines.events import BlockWritten, DeadlinePassed, Failed, FrameCaptured, Inferred, Published
 from statemachines.views import ViewFailure
 from statemachines.vocabulary import (
     Answer,
     Assessment,
-    BlockWritten,
-    Command,
-    DeadlinePassed,
-    Failed,
     Finding,
-    FrameCaptured,
     FrameFact,
-    Inferred,
     Mode,
     Ns,
     PartId,
     PartKey,
-    Published,
     Reason,
     RecipeFacts,
-    RecordTrigger,
     Verdict,
 )
 

@@ -17,7 +17,7 @@ from statemachines.cycle.answer import (
 from statemachines.cycle.state import Abandoned, Context, Cycle, CycleEvent, Distrusted, Effect, Stage, Step, TurnCame
 from statemachines.cycle.views import give_up_time, give_up_view, note_late, take_assessment, take_frame
 from statemachines.errors import IllegalEvent
-from statemachines.vocabulary import BlockWritten, DeadlinePassed, Failed, FrameCaptured, Inferred, Published
+from statemachines.events import BlockWritten, DeadlinePassed, Failed, FrameCaptured, Inferred, Published
 
 
 def step(cycle: Cycle, event: CycleEvent, context: Context = Context()) -> Step:

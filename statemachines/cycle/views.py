@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from statemachines.commands import ArmDeadline, Capture, Infer, RecordLate
 from statemachines.cycle.answer import publish, undecided
 from statemachines.cycle.state import Context, Cycle, CycleEvent, Stage, Step
 from statemachines.decision import combine
 from statemachines.errors import IllegalEvent
+from statemachines.events import Failed, FrameCaptured, Inferred
 from statemachines.views import ViewFailure, ViewPolicy
-from statemachines.vocabulary import (
-    ArmDeadline,
-    Assessment,
-    Capture,
-    Failed,
-    FrameCaptured,
-    FrameFact,
-    Infer,
-    Inferred,
-    Ns,
-    Reason,
-    RecordLate,
-)
+from statemachines.vocabulary import Assessment, FrameFact, Ns, Reason
 
 
 def begin(cycle: Cycle) -> Step:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from statemachines.events import PlcRead
 from statemachines.handshake.phases import TriggerPhase
 from statemachines.handshake.results import step_result
 from statemachines.handshake.session import Reply, Sign, classify_clock, is_behind, perform, session_table
 from statemachines.handshake.state import Contract, Handshake, Link, SessionAcknowledged
 from statemachines.handshake.triggers import count_refused, step_trigger
-from statemachines.vocabulary import Ns, PlcRead
+from statemachines.vocabulary import Ns
 
 
 def read(hs: Handshake, event: PlcRead, contract: Contract) -> Reply:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from enum import Enum
 
 from statemachines.errors import IllegalEvent
+from statemachines.events import PlcRead
 from statemachines.handshake.phases import Phases, ResultPhase
 from statemachines.handshake.session import Reply
 from statemachines.handshake.state import Contract, Handshake, PhaseOverdue
-from statemachines.vocabulary import Ns, PlcRead
+from statemachines.vocabulary import Ns
 
 
 class AckSign(Enum):

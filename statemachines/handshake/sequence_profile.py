@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachines.checkword import trigger_check
+from statemachines.events import PlcRead
 from statemachines.handshake.session import (
     Reply,
     Sign,
@@ -26,7 +27,7 @@ from statemachines.handshake.state import (
     SessionAcknowledged,
 )
 from statemachines.sequence import back, distance, following
-from statemachines.vocabulary import PlcRead, TriggerSlot
+from statemachines.vocabulary import TriggerSlot
 
 
 def read(hs: Handshake, event: PlcRead, contract: Contract) -> Reply:

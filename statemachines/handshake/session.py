@@ -10,9 +10,10 @@ from dataclasses import replace
 from enum import Enum
 
 from statemachines.errors import IllegalEvent
+from statemachines.events import PlcRead
 from statemachines.handshake.state import Contract, Handshake, Link, Notice, SessionEnded, SessionOpened
 from statemachines.sequence import distance
-from statemachines.vocabulary import MS, Ns, PlcRead, Reason, TriggerSlot
+from statemachines.vocabulary import MS, Ns, Reason, TriggerSlot
 
 
 class Sign(Enum):

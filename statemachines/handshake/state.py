@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+from statemachines.events import LinkUp
 from statemachines.handshake.phases import Phases
-from statemachines.vocabulary import MS, LinkUp, Ns, Reason, TriggerSlot
+from statemachines.vocabulary import MS, Ns, Reason, TriggerSlot
 
 
 class Link(Enum):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from enum import Enum
 
 from statemachines.errors import IllegalEvent
+from statemachines.events import PlcRead
 from statemachines.handshake.phases import OWN_HANDSHAKE, TriggerPhase
 from statemachines.handshake.session import Reply, triggered_at
 from statemachines.handshake.state import (
@@ -19,7 +20,7 @@ from statemachines.handshake.state import (
     Withdrawn,
 )
 from statemachines.sequence import back, distance, following
-from statemachines.vocabulary import Ns, PlcRead, TriggerSlot
+from statemachines.vocabulary import Ns, TriggerSlot
 
 
 class TriggerSign(Enum):

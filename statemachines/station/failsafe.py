@@ -5,20 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachines import health, line
+from statemachines.commands import Command, PersistLatch, RecordEvent
 from statemachines.cycle.state import UNDECIDED, Distrusted, Stage
+from statemachines.events import CauseCleared, FailsafeTripped, ResetRequested
 from statemachines.line import Line
 from statemachines.station.parts import drive
 from statemachines.station.state import Station, Step
-from statemachines.vocabulary import (
-    CauseCleared,
-    Command,
-    FailsafeTripped,
-    FaultCode,
-    Ns,
-    PersistLatch,
-    RecordEvent,
-    ResetRequested,
-)
+from statemachines.vocabulary import FaultCode, Ns
 
 
 def tripped(station: Station, event: FailsafeTripped) -> Step:

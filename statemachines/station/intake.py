@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from statemachines.commands import RecordEvent
 from statemachines.cycle.answer import leave, undecided
 from statemachines.cycle.state import Cycle, Stage, recorded
 from statemachines.cycle.views import begin
+from statemachines.events import PlcRead
 from statemachines.handshake import triggers
 from statemachines.handshake.state import Announced, MissedTriggers
 from statemachines.station.parts import context, keep
 from statemachines.station.reports import TRIGGERS, with_report
 from statemachines.station.state import NO_RECIPE, PLC, Station, Step
 from statemachines.views import ViewRule
-from statemachines.vocabulary import Health, Ns, PartKey, PlcRead, Reason, RecipeFacts, RecordEvent
+from statemachines.vocabulary import Health, Ns, PartKey, Reason, RecipeFacts
 
 
 def accept(station: Station, event: PlcRead, notice: Announced) -> Step:

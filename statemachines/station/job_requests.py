@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachines import jobs
+from statemachines.commands import RecordEvent
 from statemachines.cycle.state import Abandoned
+from statemachines.events import JobRequested, JobSeriesRequested, JobsStopped
 from statemachines.station.parts import drive, keep
 from statemachines.station.state import Station, Step
-from statemachines.vocabulary import JobRequested, JobSeriesRequested, JobsStopped, Ns, Reason, RecordEvent
+from statemachines.vocabulary import Ns, Reason
 
 
 def job_requested(station: Station, event: JobRequested) -> Step:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachines import line
+from statemachines.commands import RecordEvent
+from statemachines.events import HoldRequested, ModeRequested
 from statemachines.station.reports import with_report, without_report
 from statemachines.station.state import Station, Step
-from statemachines.vocabulary import Health, Hold, HoldRequested, Mode, ModeRequested, Ns, RecordEvent
+from statemachines.vocabulary import Health, Hold, Mode, Ns
 
 MODE_LOWERED = "mode lowered"
 """Source of the report that a person lowered the mode."""

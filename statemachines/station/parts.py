@@ -6,30 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from statemachines import jobs, view_watch
+from statemachines.commands import Command, Publish, RecordLate, RecordOutcome, Release
 from statemachines.cycle.state import Context, Cycle, CycleEvent
 from statemachines.cycle.table import step as part_step
 from statemachines.errors import IllegalEvent
+from statemachines.events import DeadlinePassed, Failed, FrameCaptured, HealthReported, Published, TriggerCommitted
 from statemachines.handshake import triggers
 from statemachines.sequence import slot_of
 from statemachines.station.reports import VIEW, health_reported
 from statemachines.station.state import PLC, Station, Step
-from statemachines.vocabulary import (
-    Action,
-    Command,
-    DeadlinePassed,
-    Failed,
-    FrameCaptured,
-    HealthReported,
-    PartKey,
-    Publish,
-    Published,
-    Reason,
-    RecordLate,
-    RecordOutcome,
-    Release,
-    TriggerCommitted,
-    Verdict,
-)
+from statemachines.vocabulary import Action, PartKey, Reason, Verdict
 
 
 def drive(station: Station, event: CycleEvent) -> Step:

@@ -5,19 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachines import health, line
+from statemachines.commands import LoadRecipe, RecordEvent
+from statemachines.events import PlcRead, RecipeLoaded, RecipeRefused, RecipeRequested
 from statemachines.station.reports import VIEW, with_report
 from statemachines.station.state import RECIPE_LOADED, RECIPE_LOADING, RECIPE_REFUSED, Station, Step
 from statemachines.view_watch import ViewWatch
-from statemachines.vocabulary import (
-    FaultCode,
-    Health,
-    LoadRecipe,
-    PlcRead,
-    RecipeLoaded,
-    RecipeRefused,
-    RecipeRequested,
-    RecordEvent,
-)
+from statemachines.vocabulary import FaultCode, Health
 
 RECIPE = "recipe"
 """Source of the report that a recipe was refused."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from statemachines.commands import RecordEvent
+from statemachines.events import ActNoted, HealthReported
 from statemachines.station.state import Station, Step
-from statemachines.vocabulary import ActNoted, Health, HealthReported, RecordEvent
+from statemachines.vocabulary import Health
 
 TRIGGERS = "triggers"
 """Source of the report that triggers were missed, or may be."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachines.cycle.state import FINAL, Stage, TurnCame
+from statemachines.events import BlockWritten
 from statemachines.handshake import results
 from statemachines.station.parts import drive
 from statemachines.station.state import PLC, Station, Step
-from statemachines.vocabulary import BlockWritten, Ns
+from statemachines.vocabulary import Ns
 
 
 def block_written(station: Station, event: BlockWritten) -> Step:

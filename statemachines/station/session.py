@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachines import line
+from statemachines.commands import Command, RecordEvent, RecordGate
 from statemachines.cycle.state import FINAL, Abandoned
+from statemachines.events import LinkLost, LinkUp, PlcRead, SessionTold, Stopped
 from statemachines.handshake import four_phase, sequence_profile
 from statemachines.handshake.state import (
     Announced,
@@ -28,19 +30,7 @@ from statemachines.station.parts import drive
 from statemachines.station.recipes import recipe_asked_by_plc
 from statemachines.station.reports import TRIGGERS, with_report, without_report
 from statemachines.station.state import Station, Step
-from statemachines.vocabulary import (
-    Command,
-    Health,
-    LinkLost,
-    LinkUp,
-    Ns,
-    PlcRead,
-    Reason,
-    RecordEvent,
-    RecordGate,
-    SessionTold,
-    Stopped,
-)
+from statemachines.vocabulary import Health, Ns, Reason
 
 
 def link_up(station: Station, event: LinkUp) -> Step:

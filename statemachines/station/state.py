@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from statemachines import health, jobs
 from statemachines.belt_speed import BeltSpeed
+from statemachines.commands import Command
 from statemachines.cycle.state import FINAL, Cycle
 from statemachines.handshake.phases import ResultPhase, TriggerPhase
 from statemachines.handshake.state import Contract, Handshake, Link
@@ -14,7 +15,7 @@ from statemachines.health import FailsafeLatch
 from statemachines.jobs import Jobs
 from statemachines.line import Line
 from statemachines.view_watch import ViewWatch
-from statemachines.vocabulary import Command, Fallback, Health, Hold, Mode, PartKey, Policy, Reason, RecipeFacts
+from statemachines.vocabulary import Fallback, Health, Hold, Mode, PartKey, Policy, Reason, RecipeFacts
 
 PLC = "plc"
 """Source name of triggers that come over the PLC's tags."""

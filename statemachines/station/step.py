@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from statemachines.station.failsafe import cause_cleared, reset_requested, tripped
-from statemachines.station.job_requests import job_requested, jobs_stopped, series_requested
-from statemachines.station.modes import hold_requested, mode_requested
-from statemachines.station.parts import committed, drive, failed, frame_captured
-from statemachines.station.recipes import recipe_loaded, recipe_refused, recipe_requested
-from statemachines.station.reports import act_noted, health_reported
-from statemachines.station.results import block_written, next_result
-from statemachines.station.session import link_lost, link_up, plc_read, session_told, stopped
-from statemachines.station.state import Station, Step
-from statemachines.vocabulary import (
+from statemachines.events import (
     ActNoted,
     BlockWritten,
     CauseCleared,
@@ -42,6 +33,15 @@ from statemachines.vocabulary import (
     Stopped,
     TriggerCommitted,
 )
+from statemachines.station.failsafe import cause_cleared, reset_requested, tripped
+from statemachines.station.job_requests import job_requested, jobs_stopped, series_requested
+from statemachines.station.modes import hold_requested, mode_requested
+from statemachines.station.parts import committed, drive, failed, frame_captured
+from statemachines.station.recipes import recipe_loaded, recipe_refused, recipe_requested
+from statemachines.station.reports import act_noted, health_reported
+from statemachines.station.results import block_written, next_result
+from statemachines.station.session import link_lost, link_up, plc_read, session_told, stopped
+from statemachines.station.state import Station, Step
 
 EFFECTS: dict[type[Event], Callable[[Station, Any], Step]] = {
     LinkUp: link_up,

@@ -24,6 +24,7 @@ from models.frame import Frame
 from models.lane import InferenceLane
 from statemachines import health
 from statemachines.checkword import answer_check
+from statemachines.commands import RecordEvent, RecordLate, RecordTrigger
 from statemachines.handshake.state import Contract
 from statemachines.line import Line
 from statemachines.station.state import Rules, Station
@@ -41,9 +42,6 @@ from statemachines.vocabulary import (
     Policy,
     Reason,
     RecipeFacts,
-    RecordEvent,
-    RecordLate,
-    RecordTrigger,
     Severity,
     Verdict,
 )

@@ -11,8 +11,10 @@ import pytest
 
 from controller.errors import DeviceUnavailable
 from controller.plc_duty import PlcTiming
+from statemachines.commands import RecordTrigger
+from statemachines.events import FailsafeTripped
 from statemachines.handshake.state import Contract
-from statemachines.vocabulary import MS, Action, FailsafeTripped, FaultCode, Mode, Reason, RecordTrigger, Verdict
+from statemachines.vocabulary import MS, Action, FaultCode, Mode, Reason, Verdict
 from tests.integration.bench_line import BAD, Line1, facts, workbench
 
 CONTRACT = Contract(profile="four-phase", phase_ns=150 * MS)

@@ -23,7 +23,8 @@ import os, sys, time
 from pathlib import Path
 from controller.drivers.record.journal import SqliteJournal
 from controller.ports import Record
-from statemachines.vocabulary import *
+from statemachines.commands import RecordTrigger
+from statemachines.vocabulary import Action, Mode, Ns, Outcome, PartKey, Reason, Verdict
 
 def committed(keys):
     # One write for all keys of the commit: shorter than a pipe's buffer, so never torn.

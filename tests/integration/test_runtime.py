@@ -11,20 +11,10 @@ from controller.errors import DeviceUnavailable
 from controller.lane_watch import LaneWatch
 from controller.plc_duty import PlcTiming
 from models.errors import ImageUnfit, InferenceFailed
+from statemachines.commands import RecordTrigger
+from statemachines.events import FailsafeTripped, ModeRequested, RecipeRequested, ResetRequested
 from statemachines.handshake.state import Contract
-from statemachines.vocabulary import (
-    MS,
-    Action,
-    FailsafeTripped,
-    FaultCode,
-    Mode,
-    ModeRequested,
-    Reason,
-    RecipeRequested,
-    RecordTrigger,
-    ResetRequested,
-    Verdict,
-)
+from statemachines.vocabulary import MS, Action, FaultCode, Mode, Reason, Verdict
 from tests.integration.bench_line import BAD, GOOD, Memory, facts, workbench
 
 

@@ -27,7 +27,8 @@ from controller.drivers.record.schema import Connect
 from controller.drivers.record.watch import HealthCallback, HealthWatch
 from controller.errors import RecordError
 from controller.ports import CommittedCallback, Record
-from statemachines.vocabulary import Health, Outcome, PartKey, RecordTrigger
+from statemachines.commands import RecordTrigger
+from statemachines.vocabulary import Health, Outcome, PartKey
 
 BATCH_ROWS = 500
 """Most records in one transaction: about 20 ms of writing, so that a trigger behind a backlog need not wait for all."""

@@ -13,18 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.ports import Record
-from statemachines.vocabulary import (
-    Action,
-    FrameFact,
-    Outcome,
-    PartKey,
-    Reason,
-    RecordEvent,
-    RecordGate,
-    RecordLate,
-    RecordTrigger,
-    Verdict,
-)
+from statemachines.commands import RecordEvent, RecordGate, RecordLate, RecordTrigger
+from statemachines.vocabulary import Action, FrameFact, Outcome, PartKey, Reason, Verdict
 
 LOST_WHY = "station stopped before the answer was recorded"
 

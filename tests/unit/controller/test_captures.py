@@ -10,8 +10,10 @@ import numpy as np
 from controller.captures import Captures
 from controller.errors import DeviceTimeout
 from models.frame import Frame
+from statemachines.commands import Capture
+from statemachines.events import Event, Failed, FrameCaptured
 from statemachines.views import ViewRule
-from statemachines.vocabulary import MS, Capture, Event, Failed, FrameCaptured, Ns, PartKey, Reason
+from statemachines.vocabulary import MS, Ns, PartKey, Reason
 
 
 class Lens:

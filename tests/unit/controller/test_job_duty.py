@@ -10,10 +10,12 @@ import pytest
 
 from controller.job_duty import JobDuty
 from controller.status.messages import HoldStation, StartJob, StartSeries, StopJobs
+from statemachines.commands import Command, RecordTrigger
+from statemachines.events import Event
 from statemachines.handshake.state import Link
 from statemachines.station.state import Station
 from statemachines.station.step import step
-from statemachines.vocabulary import Command, Event, Hold, Ns, RecordTrigger
+from statemachines.vocabulary import Hold, Ns
 from tests.unit.statemachines.test_jobs import NOW, idle
 
 

@@ -11,9 +11,10 @@ import pytest
 from controller.snapshots import SnapshotDuty
 from controller.status.messages import ChangeRecipe, ResetFailsafe, SetMode
 from statemachines import health
+from statemachines.commands import RecordEvent
 from statemachines.line import Line
 from statemachines.station.state import Station
-from statemachines.vocabulary import FaultCode, Mode, RecordEvent
+from statemachines.vocabulary import FaultCode, Mode
 from tests.unit.controller.test_job_duty import Feed, Loop, duty
 from tests.unit.statemachines.test_jobs import NOW, idle
 

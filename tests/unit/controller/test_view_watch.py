@@ -22,7 +22,8 @@ from models.frame import Frame
 from models.optics import bands, calibration
 from models.optics.calibration import Calibration
 from models.optics.figures import measure
-from statemachines.vocabulary import Health, HealthReported, Ns
+from statemachines.events import HealthReported
+from statemachines.vocabulary import Health, Ns
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

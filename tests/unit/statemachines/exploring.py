@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
+from statemachines.events import Event
 from statemachines.station.state import Station, Step
 from statemachines.station.step import step
-from statemachines.vocabulary import Event
 
 Fact = TypeVar("Fact")
 

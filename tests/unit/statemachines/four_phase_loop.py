@@ -16,7 +16,29 @@ from controller.sim.conveyor import to_dint
 from controller.sim.four_phase_program import FourPhaseProgram
 from controller.sim.plc_image import GateAction, ResultBlock, StationImage, TriggerBlock, result_check
 from controller.sim.plc_line import PlcOutputs, PlcSetup, Sensors
+from statemachines.commands import (
+    ArmDeadline,
+    Capture,
+    Command,
+    Infer,
+    Publish,
+    RecordEvent,
+    RecordOutcome,
+    RecordTrigger,
+)
 from statemachines.cycle.state import awaits_write
+from statemachines.events import (
+    BlockWritten,
+    DeadlinePassed,
+    Event,
+    FrameCaptured,
+    Inferred,
+    LinkUp,
+    PlcRead,
+    Published,
+    SessionTold,
+    TriggerCommitted,
+)
 from statemachines.handshake.state import Contract
 from statemachines.line import Line
 from statemachines.station.state import Rules, Station
@@ -25,33 +47,15 @@ from statemachines.station.tags import outputs
 from statemachines.vocabulary import (
     MS,
     Answer,
-    ArmDeadline,
     Assessment,
-    BlockWritten,
-    Capture,
-    Command,
-    DeadlinePassed,
-    Event,
     Fallback,
-    FrameCaptured,
-    Infer,
-    Inferred,
-    LinkUp,
     Mode,
     Ns,
     Outcome,
     PartKey,
     PlcHead,
-    PlcRead,
     Policy,
-    Publish,
-    Published,
     RecipeFacts,
-    RecordEvent,
-    RecordOutcome,
-    RecordTrigger,
-    SessionTold,
-    TriggerCommitted,
     TriggerSlot,
     Verdict,
 )

@@ -6,33 +6,24 @@ from dataclasses import replace
 
 import pytest
 
+from statemachines.commands import ArmDeadline, Capture, Infer, Publish, RecordLate, RecordOutcome
 from statemachines.cycle.answer import undecided
 from statemachines.cycle.state import FINAL, Abandoned, Context, Cycle, Distrusted, Stage
 from statemachines.cycle.table import TABLE, step
 from statemachines.cycle.views import begin
 from statemachines.errors import IllegalEvent
+from statemachines.events import DeadlinePassed, Failed, FrameCaptured, Inferred, Published
 from statemachines.vocabulary import (
     MS,
     Action,
-    ArmDeadline,
     Assessment,
-    Capture,
-    DeadlinePassed,
-    Failed,
     Fallback,
-    FrameCaptured,
-    Infer,
-    Inferred,
     Mode,
     Ns,
     PartKey,
     Policy,
-    Publish,
-    Published,
     Reason,
     RecipeFacts,
-    RecordLate,
-    RecordOutcome,
     Verdict,
 )
 

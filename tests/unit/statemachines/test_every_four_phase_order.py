@@ -18,9 +18,24 @@ import pytest
 
 from controller.plc_order import next_request
 from controller.ports import StatusValue
+from statemachines.commands import Capture, Command, Infer, Publish, RecordEvent, RecordOutcome, RecordTrigger
 from statemachines.cycle.state import FINAL, Stage, awaits_write
 from statemachines.cycle.table import TABLE
 from statemachines.errors import IllegalEvent
+from statemachines.events import (
+    BlockWritten,
+    DeadlinePassed,
+    Event,
+    Failed,
+    FrameCaptured,
+    Inferred,
+    LinkLost,
+    LinkUp,
+    PlcRead,
+    Published,
+    SessionTold,
+    TriggerCommitted,
+)
 from statemachines.handshake import four_phase, results, triggers
 from statemachines.handshake.phases import Phases, ResultPhase, TriggerPhase
 from statemachines.handshake.results import AckSign
@@ -35,33 +50,14 @@ from statemachines.vocabulary import (
     Action,
     Answer,
     Assessment,
-    BlockWritten,
-    Capture,
-    Command,
-    DeadlinePassed,
-    Event,
-    Failed,
     Fallback,
-    FrameCaptured,
-    Infer,
-    Inferred,
-    LinkLost,
-    LinkUp,
     Mode,
     Ns,
     PartKey,
     PlcHead,
-    PlcRead,
     Policy,
-    Publish,
-    Published,
     Reason,
     RecipeFacts,
-    RecordEvent,
-    RecordOutcome,
-    RecordTrigger,
-    SessionTold,
-    TriggerCommitted,
     TriggerSlot,
     Verdict,
 )

@@ -15,9 +15,21 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from statemachines.checkword import trigger_check
+from statemachines.commands import Capture, Command, Infer, Publish, RecordOutcome, RecordTrigger
 from statemachines.cycle.state import FINAL, Cycle, Stage, awaits_write
 from statemachines.cycle.table import TABLE
 from statemachines.errors import IllegalEvent
+from statemachines.events import (
+    DeadlinePassed,
+    Event,
+    Failed,
+    FrameCaptured,
+    Inferred,
+    LinkLost,
+    LinkUp,
+    PlcRead,
+    Published,
+)
 from statemachines.handshake import sequence_profile
 from statemachines.handshake.session import Sign
 from statemachines.handshake.state import Contract, Handshake, Link
@@ -29,29 +41,14 @@ from statemachines.vocabulary import (
     Action,
     Answer,
     Assessment,
-    Capture,
-    Command,
-    DeadlinePassed,
-    Event,
-    Failed,
     Fallback,
-    FrameCaptured,
-    Infer,
-    Inferred,
-    LinkLost,
-    LinkUp,
     Mode,
     Ns,
     PartKey,
     PlcHead,
-    PlcRead,
     Policy,
-    Publish,
-    Published,
     Reason,
     RecipeFacts,
-    RecordOutcome,
-    RecordTrigger,
     TriggerSlot,
     Verdict,
 )

@@ -7,12 +7,13 @@ from itertools import product
 
 import pytest
 
+from statemachines.events import PlcRead
 from statemachines.handshake.four_phase import read
 from statemachines.handshake.phases import Phases, ResultPhase, TriggerPhase
 from statemachines.handshake.results import RESULTS, AckSign, ack_sign
 from statemachines.handshake.state import Contract, Handshake, Link
 from statemachines.handshake.triggers import TRIGGERS, TriggerSign, trigger_sign
-from statemachines.vocabulary import MS, Ns, PlcHead, PlcRead, TriggerSlot
+from statemachines.vocabulary import MS, Ns, PlcHead, TriggerSlot
 
 CONTRACT = Contract(modulus=128, torn_reads=1, profile="four-phase", phase_ns=100 * MS)
 NOW = Ns(10_000 * MS)

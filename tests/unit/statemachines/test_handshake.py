@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statemachines.checkword import trigger_check
+from statemachines.events import LinkUp, PlcRead
 from statemachines.handshake.sequence_profile import TABLE, read, wanted
 from statemachines.handshake.session import Sign, triggered_at
 from statemachines.handshake.state import (
@@ -23,7 +24,7 @@ from statemachines.handshake.state import (
     connected,
 )
 from statemachines.sequence import back, distance, following, slot_of
-from statemachines.vocabulary import MS, LinkUp, Ns, PlcHead, PlcRead, Reason, TriggerSlot
+from statemachines.vocabulary import MS, Ns, PlcHead, Reason, TriggerSlot
 
 CONTRACT = Contract(depth=8, modulus=32, torn_reads=2)
 NOW = Ns(10_000 * MS)

@@ -7,7 +7,24 @@ from dataclasses import replace
 
 import pytest
 
+from statemachines.commands import Capture, Command, Publish, RecordEvent, RecordOutcome, RecordTrigger
 from statemachines.errors import IllegalEvent
+from statemachines.events import (
+    DeadlinePassed,
+    Event,
+    Failed,
+    FailsafeTripped,
+    FrameCaptured,
+    HoldRequested,
+    Inferred,
+    JobRequested,
+    JobSeriesRequested,
+    JobsStopped,
+    LinkLost,
+    PlcRead,
+    Stopped,
+    TriggerCommitted,
+)
 from statemachines.handshake.state import Contract, Handshake, Link
 from statemachines.jobs import OPCUA, running
 from statemachines.line import Line
@@ -18,36 +35,16 @@ from statemachines.vocabulary import (
     MS,
     Action,
     Assessment,
-    Capture,
-    Command,
-    DeadlinePassed,
-    Event,
-    Failed,
-    FailsafeTripped,
     Fallback,
     FaultCode,
-    FrameCaptured,
     Hold,
-    HoldRequested,
-    Inferred,
-    JobRequested,
-    JobSeriesRequested,
-    JobsStopped,
-    LinkLost,
     Mode,
     Ns,
     PartKey,
     PlcHead,
-    PlcRead,
     Policy,
-    Publish,
     Reason,
     RecipeFacts,
-    RecordEvent,
-    RecordOutcome,
-    RecordTrigger,
-    Stopped,
-    TriggerCommitted,
     Verdict,
 )
 

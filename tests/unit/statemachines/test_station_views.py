@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from statemachines.commands import Capture, RecordEvent
+from statemachines.events import Failed, FrameCaptured, Inferred, JobRequested, Published, RecipeLoaded
 from statemachines.jobs import REPLAY
 from statemachines.station.state import Station
 from statemachines.station.step import step
 from statemachines.station.tags import outputs
 from statemachines.views import ViewPolicy, ViewRule
-from statemachines.vocabulary import (
-    MS,
-    Capture,
-    Failed,
-    FrameCaptured,
-    Health,
-    Inferred,
-    JobRequested,
-    Ns,
-    PartKey,
-    Published,
-    Reason,
-    RecipeLoaded,
-    RecordEvent,
-)
+from statemachines.vocabulary import MS, Health, Ns, PartKey, Reason
 from tests.unit.statemachines.test_station import (
     NG,
     NOW,

@@ -7,35 +7,26 @@ from dataclasses import replace
 
 import pytest
 
+from statemachines.commands import Capture, Command, Infer, Publish, RecordLate, RecordOutcome
 from statemachines.cycle.state import Cycle, CycleEvent, Stage
 from statemachines.cycle.table import step
 from statemachines.cycle.views import begin
+from statemachines.events import DeadlinePassed, Failed, FrameCaptured, Inferred, Published
 from statemachines.view_watch import RECOVERED_AFTER, ViewWatch, look
 from statemachines.views import ViewPolicy, ViewRule
 from statemachines.vocabulary import (
     MS,
     Action,
     Assessment,
-    Capture,
-    Command,
-    DeadlinePassed,
-    Failed,
     Fallback,
     Finding,
-    FrameCaptured,
     Health,
-    Infer,
-    Inferred,
     Mode,
     Ns,
     PartKey,
     Policy,
-    Publish,
-    Published,
     Reason,
     RecipeFacts,
-    RecordLate,
-    RecordOutcome,
     Severity,
     Verdict,
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.ports import Record
+from statemachines.commands import RecordTrigger
 from statemachines.vocabulary import (
     Action,
     Finding,
@@ -22,7 +23,6 @@ from statemachines.vocabulary import (
     PartId,
     PartKey,
     Reason,
-    RecordTrigger,
     Severity,
     Verdict,
 )

@@ -19,17 +19,8 @@ from controller.drivers.record.journal import SqliteJournal
 from controller.drivers.record.query import JournalReader, PartFilter
 from controller.errors import RecordError
 from controller.ports import Record
-from statemachines.vocabulary import (
-    Health,
-    Ns,
-    PartKey,
-    Reason,
-    RecordEvent,
-    RecordGate,
-    RecordLate,
-    RecordTrigger,
-    Verdict,
-)
+from statemachines.commands import RecordEvent, RecordGate, RecordLate, RecordTrigger
+from statemachines.vocabulary import Health, Ns, PartKey, Reason, Verdict
 from tests.unit.controller.record.facts import HANGS_S, WALL, Told, ask, eventually, outcome, trigger
 
 

@@ -15,7 +15,8 @@ from controller.drivers.record.query import PART_FIELDS, JournalReader, PartFilt
 from controller.drivers.record.rows import ImageKept
 from controller.errors import RecordError
 from controller.ports import Record
-from statemachines.vocabulary import Ns, PartKey, Reason, RecordEvent, RecordGate, RecordLate, Verdict
+from statemachines.commands import RecordEvent, RecordGate, RecordLate
+from statemachines.vocabulary import Ns, PartKey, Reason, Verdict
 from tests.unit.controller.record.facts import MS, WALL, Told, ask, outcome, trigger
 
 SECOND = 10**9

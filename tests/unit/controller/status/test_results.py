@@ -12,7 +12,7 @@ from controller.drivers.record.journal import SqliteJournal
 from controller.status.vision import structures
 from controller.status.vision.recipes import RecipeFolder
 from controller.status.vision.results import Results, Wanted
-from statemachines.vocabulary import RecordTrigger
+from statemachines.commands import RecordTrigger
 from tests.unit.controller.record.facts import Told, outcome, trigger
 
 
