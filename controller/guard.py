@@ -17,6 +17,7 @@ from controller.exit_codes import RESTART
 
 _FIRST_PAUSE_S, _LAST_PAUSE_S, _STABLE_S = 0.2, 10.0, 60.0
 _STOP_S = 15.0
+_SLICE_S = 0.1
 
 
 def guard_station(station: Path) -> int:
@@ -49,7 +50,10 @@ def guard(command: Sequence[str]) -> int:
                 return max(code, 0)
             pause = _FIRST_PAUSE_S if time.monotonic() - started > _STABLE_S else pause
             sys.stderr.write(f"the station ended with {_named(code)}; starting it again in {pause:g} s\n")
-            time.sleep(pause)
+            begin = time.monotonic() + pause
+            while not stopping and (left := begin - time.monotonic()) > 0:
+                # In slices: Python sleeps on after a signal's handler has returned.
+                time.sleep(min(left, _SLICE_S))
             pause = min(pause * 2, _LAST_PAUSE_S)
             if stopping:
                 return 0

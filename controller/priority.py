@@ -11,6 +11,9 @@ from loguru import logger
 
 _NICE = -10
 _REALTIME = 5
+_WATCH = 98
+_DEVICE = 10
+"""Above the deciding loop and the lane: another device's processor never waits for ours."""
 _WINDOWS_HIGH = 0x80
 _AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")
 
@@ -46,11 +49,14 @@ def _warn_of_sessions(autogroup: Path = _AUTOGROUP) -> None:
 
 
 def raise_device(task: int) -> None:
-    """Put a process or thread that plays another device first, before it starts threads: on a real line it has its own
-    processor. Where the system does not let us, the figures are as honest as the computer is idle."""
-    if sys.platform != "win32":
-        with suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, task, _NICE)
+    """Put a process or thread that plays another device first: on a real line it has its own processor.
+
+    Threads that it starts afterwards are ordinary ones. Where the system does not let us, figures are as honest as the
+    computer is idle.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.sched_setscheduler(task, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(_DEVICE))
 
 
 def raise_thread(wish: str) -> None:
@@ -64,3 +70,15 @@ def raise_thread(wish: str) -> None:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(_REALTIME))
     except OSError as error:
         logger.warning("no real-time priority for this thread", why=str(error))
+
+
+def watch_processor(processor: int) -> bool:
+    """Bind this process to one processor and put it above everything else there (Linux); False: we may not."""
+    if sys.platform != "linux":
+        return False
+    try:
+        os.sched_setaffinity(0, {processor})
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_WATCH))
+    except OSError:
+        return False
+    return True

@@ -142,6 +142,13 @@ def print_report(console: Console, report: LineReport) -> None:
         "trigger → answer p50 / p99 / p99.9 / max",
         f"{latency.p50:.1f} / {latency.p99:.1f} / {latency.p999:.1f} / {latency.max:.1f} ms",
     )
+    if report.computer.found:
+        calm = report.undisturbed_ms
+        table.add_row(
+            "this computer stood still",
+            f"{len(report.computer.found)} times, longest {report.computer.longest_ms:.0f} ms\n"
+            f"without such parts {calm.p50:.1f} / {calm.p99:.1f} / {calm.p999:.1f} / {calm.max:.1f} ms",
+        )
     over = report.overhead_ms
     table.add_row("own overhead p50 / p99 / p99.9", f"{over['p50']:.2f} / {over['p99']:.2f} / {over['p999']:.2f} ms")
     console.print(table)

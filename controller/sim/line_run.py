@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,8 +25,9 @@ from controller.sim.plc_process import SoftPlcProcess
 from controller.sim.plc_settings import Profile, Protocol, SoftPlcSettings
 from controller.sim.renderer_process import RendererProcess, RendererSettings
 from controller.sim.source import RenderedSettings, SourceSettings, open_source
+from controller.sim.standstill import Standstills, StandstillWatch
 from controller.sim.status_view import StatusClients, StatusView
-from controller.sim.tally import PartTally, Truth, truth_of
+from controller.sim.tally import LatencyMs, PartTally, Truth, percentiles, truth_of
 from controller.sim.view_set import ViewSet
 from controller.sim.workspace import GENTL_CAMERA, PACKAGES, RECIPES, SIM_CAMERA, Workspace, make_workspace
 
@@ -69,13 +70,24 @@ class LineSettings:
 
 @dataclass(frozen=True, slots=True)
 class LineReport:
-    """What came of it. overhead_ms: the station's own time between trigger seen and answer handed to the link."""
+    """What came of it. overhead_ms: the station's own time between trigger seen and answer handed to the link.
+
+    computer: when this computer itself stood still, which nothing on it could have done anything about.
+    """
 
     tally: TallyReady
     truth: Truth
     images: ImageCheck
     overhead_ms: dict[str, float]
     status: dict[str, object] = field(default_factory=dict[str, object])
+    computer: Standstills = Standstills()
+
+    @property
+    def undisturbed_ms(self) -> LatencyMs:
+        """Trigger to answer of the parts during which this computer did not stand still."""
+        parts = (part for part in self.tally.parts if part.answered_ns)
+        spans = ((part.trigger_ns, part.answered_ns) for part in parts)
+        return percentiles([end - begin for begin, end in spans if not self.computer.touch(begin, end)])
 
     @property
     def wrong_part(self) -> int:
@@ -90,7 +102,7 @@ class LineReport:
 
     def as_json(self) -> dict[str, object]:
         figures = self.tally.figures
-        latency = figures.latency_ms
+        latency, undisturbed = figures.latency_ms, self.undisturbed_ms
         return {
             "triggers": figures.triggers,
             "answered": figures.answered,
@@ -107,6 +119,8 @@ class LineReport:
                 "good_passed": self.truth.good_passed,
             },
             "latency_ms": {"p50": latency.p50, "p99": latency.p99, "p999": latency.p999, "max": latency.max},
+            "undisturbed_ms": {"p50": undisturbed.p50, "p99": undisturbed.p99, "p999": undisturbed.p999},
+            "computer": self.computer.as_json(),
             "overhead_ms": self.overhead_ms,
             "images": {"checked": self.images.checked, "wrong": self.images.wrong, "unmarked": self.images.unmarked},
             "untriggered": figures.untriggered,
@@ -152,10 +166,13 @@ def run_line(
         if not renderer.wait_filled(_START_S):
             raise DeviceTimeout("renderer", "did not fill the belt in time")
         plc.start()
+        computer = StandstillWatch()
         try:
-            return _run_station(settings, folder, belt, plc, source, progress, watch)
+            with computer:
+                report = _run_station(settings, folder, belt, plc, source, progress, watch)
         finally:
             plc.kill()
+        return replace(report, computer=computer.result)
 
 
 def barrier(settings: LineSettings, folder: Path) -> BarrierSettings:

@@ -14,7 +14,6 @@ import os
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -97,7 +96,6 @@ def run(protocol: Protocol = "opcua", blocks: int = 12, block: int = 50) -> dict
         _place_a_part(belt)
         for started in (ours, theirs):
             started.start()
-            _as_its_own_hardware(started.pid)
         bare = context.Process(target=run_bare, args=(protocol, theirs.wait_ready(), belt, ready, stop), daemon=True)
         bare.start()
         workspace = make_workspace(
@@ -124,12 +122,6 @@ def run(protocol: Protocol = "opcua", blocks: int = 12, block: int = 50) -> dict
             bare.kill()
             ours.kill()
             theirs.kill()
-
-
-def _as_its_own_hardware(pid: int) -> None:
-    """A PLC does not share its processor with the station: let it answer at once, as far as the system allows."""
-    with suppress(OSError, AttributeError):
-        os.sched_setscheduler(pid, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(10))
 
 
 def _place_a_part(belt: str) -> None:

@@ -53,3 +53,20 @@ def test_a_stop_is_passed_on_and_is_no_reason_to_restart(tmp_path: Path) -> None
         assert parent.poll() is None
     os.kill(parent.pid, signal.SIGTERM)
     assert parent.wait(15) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_stop_during_the_pause_before_a_restart_is_heard(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    child = f"import pathlib, sys; pathlib.Path({str(started)!r}).touch(); sys.exit(70)"
+    program = (
+        "import sys; from controller import guard; guard._FIRST_PAUSE_S = guard._LAST_PAUSE_S = 600.0; "
+        f"sys.exit(guard.guard([sys.executable, '-c', {child!r}]))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    with parent:
+        assert parent.stderr is not None
+        assert "starting it again in 600 s" in parent.stderr.readline()
+        os.kill(parent.pid, signal.SIGTERM)
+        assert parent.wait(15) == 0
+    assert started.exists()
