@@ -272,6 +272,7 @@ def faketime(offsets: Path) -> dict[str, str]:
         "FAKETIME_TIMESTAMP_FILE": str(offsets),
         "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DISABLE_SHM": "1",
     }
 
 
