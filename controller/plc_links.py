@@ -19,9 +19,16 @@ from controller.drivers.plc.opcua_security import SecuritySettings
 from controller.ports import PlcLink
 from controller.priority import raise_thread
 
+_ANY_ADDRESS = ("", "0.0.0.0", "::")
+"""A server that listens on these is reached on this computer's own."""
 
-def plc_link(config: StationConfig, where: str = "station.toml") -> PlcLink:
-    """The link that the station asks for, not yet connected. where: the file that errors name. Raises ConfigError."""
+
+def plc_link(config: StationConfig, where: str = "station.toml", *, looking: bool = False) -> PlcLink:
+    """The link that the station asks for, not yet connected. where: the file that errors name. Raises ConfigError.
+
+    looking: the link of a person beside a station that may be running. It connects without writing anything, and where
+    the station is the server, it is a client of it.
+    """
     plc = config.plc
     match plc:
         case OpcUaPlcConfig():
@@ -30,7 +37,7 @@ def plc_link(config: StationConfig, where: str = "station.toml") -> PlcLink:
             on_start = partial(raise_thread, config.station.process_priority)
             return ethernet_ip.EthernetIpPlc(replace(_ethernet_ip(plc), on_start=on_start))
         case ModbusPlcConfig():
-            return _modbus(plc)
+            return _modbus(plc, looking)
         case _:
             assert_never(plc)
 
@@ -98,10 +105,11 @@ def modbus_registers(plc: ModbusPlcConfig) -> RegisterMap:
     )
 
 
-def _modbus(plc: ModbusPlcConfig) -> PlcLink:
+def _modbus(plc: ModbusPlcConfig, looking: bool) -> PlcLink:
     registers = modbus_registers(plc)
-    if plc.role == "client":
-        return ModbusPlc(ModbusPlcSettings(plc.host, plc.port, plc.unit_id, registers, plc.poll_ms))
+    if plc.role == "client" or looking:
+        host = plc.host if plc.role == "client" or plc.host not in _ANY_ADDRESS else "127.0.0.1"
+        return ModbusPlc(ModbusPlcSettings(host, plc.port, plc.unit_id, registers, plc.poll_ms, looking))
     return ModbusServerPlc(
         ModbusServerSettings(
             host=plc.host,

@@ -17,7 +17,7 @@ from hil_tests.faults.bench import Bench, RigTooSlow
 from hil_tests.faults.disk import can_mount, small_disk
 from hil_tests.faults.real import REAL_SCRIPTS
 from hil_tests.faults.scripts import scripts
-from hil_tests.faults.station import faketime_library
+from hil_tests.faults.wall_clock import can_shift
 from hil_tests.judge import judge_answers, judge_journal, judge_tally
 from hil_tests.law import gate
 from hil_tests.real_rig import RealRig
@@ -29,7 +29,7 @@ WHY_NOT = {
     "simulated line": "only a simulated camera and line can be told to do this",
     "network shaper": "the rig leaves the cable alone (network.shaper = false)",
     "small disk": "needs root and the right to mount a disk of its own",
-    "libfaketime": "libfaketime is not installed (Debian: apt-get install libfaketime)",
+    "wall clock": "its wall clock is shifted by a library that needs Linux and a C compiler (apt-get install gcc)",
 }
 ATTEMPTS = 2
 """A computer that others use may be late at any moment; twice in the same cell is no chance. What must never happen,
@@ -85,9 +85,7 @@ def _run_real_cell(cell: Cell, rig: RealRig) -> None:
 
 
 def _offers(rig: RigFile) -> frozenset[str]:
-    extra = {
-        name for name, has in (("small disk", can_mount()), ("libfaketime", faketime_library() is not None)) if has
-    }
+    extra = {name for name, has in (("small disk", can_mount()), ("wall clock", can_shift())) if has}
     return rig.offers | extra
 
 

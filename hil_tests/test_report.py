@@ -23,7 +23,7 @@ def report() -> Report:
     passed, failed, skipped = cell("camera-black"), cell("id-skipped"), cell("clock-set-back")
     passed.answers, passed.safe_ms = ["NO_DECISION/IMAGE_QUALITY"], 12.0
     failed.problems = ["part 7 got <nothing> & more"]
-    skipped.skipped = "libfaketime is not installed"
+    skipped.skipped = "no C compiler is installed"
     repeated = cell("camera-late")
     repeated.answers, repeated.earlier = ["NO_DECISION/DEADLINE"], ["safe after 130 ms, allowed are 120"]
     return Report(datetime(2026, 11, 25, tzinfo=UTC), 75.0, "2 processors", [passed, failed, skipped, repeated])
@@ -69,6 +69,6 @@ def test_junit_counts_and_explains(tmp_path: Path) -> None:
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "1")
     failure, skipped = suite.find(".//failure"), suite.find(".//skipped")
     assert failure is not None and failure.get("message") == "part 7 got <nothing> & more"
-    assert skipped is not None and skipped.get("message") == "libfaketime is not installed"
+    assert skipped is not None and skipped.get("message") == "no C compiler is installed"
     again = suite.find("testcase[@name='camera-late']/system-out")
     assert again is not None and "attempt 1: safe after 130 ms" in str(again.text)

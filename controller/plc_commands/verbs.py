@@ -59,7 +59,7 @@ def run_verb(args: argparse.Namespace) -> int:
         if args.verb == "tags":
             return _tags(args)
         station = load_station(args.station)
-        link = plc_link(station, str(args.station))
+        link = plc_link(station, str(args.station), looking=True)
         if args.verb == "watch":
             work = watch(link, station, as_json=args.json, once=args.once, interval_s=args.interval)
         else:

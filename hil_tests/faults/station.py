@@ -16,6 +16,7 @@ from pathlib import Path
 from controller.sim.belt import ExposureFault
 from hil_tests.faults.bench import Bench, dwell
 from hil_tests.faults.disk import filled
+from hil_tests.faults.wall_clock import WallClock
 from hil_tests.rig import State
 
 CONFIG_ERROR = 2
@@ -119,12 +120,12 @@ def journal_corrupted(bench: Bench) -> None:
 
 def clock_set_back(bench: Bench) -> None:
     """The wall clock jumps back by a day."""
-    _clock(bench, "-86400")
+    _clock(bench, -86_400)
 
 
 def clock_set_forward(bench: Bench) -> None:
     """The wall clock jumps forward by a day."""
-    _clock(bench, "+86400")
+    _clock(bench, 86_400)
 
 
 def cpu_starved(bench: Bench) -> None:
@@ -236,54 +237,27 @@ def _exposed_black(bench: Bench) -> None:
     bench.inspect()
 
 
-def _clock(bench: Bench, offset: str) -> None:
+def _clock(bench: Bench, seconds: float) -> None:
     rig = bench.rig
-    offsets = rig.folder / "clock-offset"
-    _write_whole(offsets, "+0")
+    clock = WallClock(rig.folder)
     rig.stop_station()
-    rig.start_station(faketime(offsets))
+    rig.start_station(clock.environment)
     rig.bring(State.STATION_READY)
     bench.inspect()
     bench.begin()
-    _write_whole(offsets, offset)
-    dwell(1.2)
+    clock.shift(seconds)
+    dwell(_CLOCK_S)
     for _ in range(3):
         bench.inspect()
-    _write_whole(offsets, "+0")
-    dwell(1.2)
+    clock.shift(0)
+    dwell(_CLOCK_S)
     bench.end()
     bench.inspect()
     bench.fresh_station = True
 
 
-def _write_whole(path: Path, text: str) -> None:
-    half = path.with_name(path.name + ".tmp")
-    half.write_text(text + "\n", encoding="utf-8")
-    half.replace(path)
-
-
-def faketime(offsets: Path) -> dict[str, str]:
-    """Environment of a station whose wall clock follows a file. Raises FileNotFoundError without libfaketime."""
-    library = faketime_library()
-    if library is None:
-        raise FileNotFoundError("libfaketime is not installed")
-    return {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(offsets),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DISABLE_SHM": "1",
-    }
-
-
-def faketime_library() -> Path | None:
-    """libfaketime for threads, where it is installed."""
-    for root in (Path("/usr/lib"), Path("/usr/local/lib")):
-        for pattern in ("faketime/libfaketimeMT.so.1", "*/faketime/libfaketimeMT.so.1"):
-            found = sorted(root.glob(pattern))
-            if found:
-                return found[0]
-    return None
+_CLOCK_S = 0.3
+"""Heartbeats and time-outs of the PLC link go on under the other time."""
 
 
 @contextmanager

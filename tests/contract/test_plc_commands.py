@@ -1,4 +1,4 @@
-"""`linegate plc watch` and `probe` on a real OPC UA server, the direct link, and a link that shows no single tags."""
+"""`linegate plc watch` and `probe` over every protocol, on the direct link, and on a link that shows no single tags."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
@@ -23,6 +23,10 @@ from controller.plc_commands.measure import StationRuns
 from controller.plc_commands.probe import ProbeOrder, probe
 from controller.plc_links import plc_link
 from controller.ports import PlcLink, PlcTags
+from controller.sim.logix_tags import LogixTags
+from controller.sim.modbus_tags import ModbusTags
+from controller.sim.plc_tags import TagKind
+from controller.sim.sequence_tags import declared_tags
 from controller.sim.workspace import Workspace, make_workspace
 from tests.contract.tag_server import FreezingProxy, TagServer, TagServerSettings, free_port
 
@@ -198,6 +202,147 @@ async def test_nobody_there(tmp_path: Path, verb: str, capsys: pytest.CaptureFix
     words = ("--once",) if verb == "watch" else ()
     assert await linegate(verb, str(made.station), *words) == 3
     assert "connection lost or refused" in capsys.readouterr().err
+
+
+class Served:
+    """The soft PLC's tags over a protocol, with what was written to them."""
+
+    def __init__(self, protocol: Literal["ethernet-ip", "modbus"]) -> None:
+        self.protocol: Literal["ethernet-ip", "modbus"] = protocol
+        self.declared = declared_tags(8, TagKind.WORD)
+        self.writes: list[tuple[str, Any]] = []
+        self.tags: LogixTags | ModbusTags
+        if protocol == "modbus":
+            self.tags = ModbusTags("127.0.0.1", 0, self.declared, self._written)
+        else:
+            self.tags = LogixTags("127.0.0.1", 0, self.declared, self._written, pattern="Linegate.{tag}")
+
+    def _written(self, name: str) -> None:
+        self.writes.append((name, self.tags.cell(name).get()))
+
+
+@pytest_asyncio.fixture(loop_scope="module", params=["ethernet-ip", "modbus"])
+async def plc(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Served, Path]]:
+    """A PLC of each other protocol, and the file of a station for it."""
+    served = Served(request.param)
+    address = await served.tags.start()
+    made = make_workspace(tmp_path, name="bench", belt="b", plc_address=address, protocol=served.protocol)
+    yield served, made.station
+    await served.tags.stop()
+
+
+async def test_watch_of_the_other_protocols_shows_every_tag_and_writes_none(
+    plc: tuple[Served, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    served, station = plc
+    served.tags.cell("TriggerSeq").set(41)
+    served.tags.cell("Result[3].Verdict").set(2)
+    served.tags.cell("Result[3].Score").set(0.25)
+    assert await linegate("watch", str(station), "--once", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)["tags"]
+    assert list(shown) == list(SEQUENCE.names(8))
+    assert (shown["TriggerSeq"], shown["Result[3].Verdict"], shown["Result[3].Score"]) == (41, 2, 0.25)
+    assert shown["Ready"] is False
+    assert served.writes == []
+
+
+async def test_probe_of_the_other_protocols_lists_measures_and_writes_back(
+    plc: tuple[Served, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    served, station = plc
+    served.tags.cell("Result[0].Score").set(0.25)
+    served.tags.cell("Result[0].ResultSeq").set(9)
+    assert await linegate("probe", str(station), "--requests", "5", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {tag["name"] for tag in report["tags"]} == set(SEQUENCE.names(8))
+    assert all(tag["kind"] and tag["access"] and not tag["problem"] for tag in report["tags"])
+    assert report["read"]["count"] == 5
+    assert served.writes == []
+    assert await linegate("probe", str(station), "--write", "--requests", "5", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["write_fields"]["count"], report["write_number"]["count"]) == (5, 5)
+    written = dict(served.writes)
+    assert set(written) == {name for name in SEQUENCE.names(1) if name.startswith("Result[0]")}
+    assert (written["Result[0].Score"], written["Result[0].ResultSeq"]) == (0.25, 9)
+
+
+async def test_probe_of_the_other_protocols_does_not_write_beside_a_station(plc: tuple[Served, Path]) -> None:
+    served, station = plc
+
+    async def beat() -> None:
+        for number in range(1, 1 << 30):
+            served.tags.cell("Heartbeat").set(number)
+            await asyncio.sleep(0.01)
+
+    beating = asyncio.create_task(beat())
+    try:
+        assert await linegate("probe", str(station), "--write", "--requests", "5") == 2
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+    assert served.writes == []
+
+
+async def test_probe_of_a_logix_controller_names_every_tag_that_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = Served("ethernet-ip")
+    assert isinstance(served.tags, LogixTags)
+    address = await served.tags.start()
+    made = make_workspace(tmp_path, name="bench", belt="b", plc_address=address, protocol="ethernet-ip")
+    try:
+        fewer = [tag for tag in served.declared if tag.name != "Ready"]
+        served.tags.download(fewer, types={"Enable": "DINT"})
+        assert await linegate("probe", str(made.station), "--json") == 2
+    finally:
+        await served.tags.stop()
+    report = json.loads(capsys.readouterr().out)
+    problems = {tag["name"]: tag["problem"] for tag in report["tags"] if tag["problem"]}
+    assert "no such tag" in problems["Ready"]
+    assert "is DINT: make it a BOOL" in problems["Enable"]
+    assert set(problems) == {"Ready", "Enable"}
+    assert report["read"] is None
+
+
+async def test_probe_of_modbus_registers_names_every_tag_that_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = Served("modbus")
+    address = await served.tags.start()
+    made = make_workspace(tmp_path, name="bench", belt="b", plc_address=address, protocol="modbus")
+    text = made.station.read_text(encoding="utf-8")
+    wrong = text.replace("[[cameras]]", "[plc.registers]\nstation_to_plc = 60000\n\n[[cameras]]", 1)
+    made.station.write_text(wrong, encoding="utf-8")
+    try:
+        assert await linegate("probe", str(made.station), "--json") == 2
+    finally:
+        await served.tags.stop()
+    report = json.loads(capsys.readouterr().out)
+    problems = {tag["name"]: tag["problem"] for tag in report["tags"] if tag["problem"]}
+    from_station = {n for n, t in SEQUENCE.names(8).items() if t.direction is Direction.STATION_TO_PLC}
+    assert set(problems) == from_station
+    assert "register 460003, offset 60002 not read: illegal address" in problems["Online"]
+    assert served.writes == []
+
+
+async def test_a_station_that_is_the_modbus_server_is_watched_beside_its_plc(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    made = make_workspace(tmp_path, name="b", belt="b", plc_address=f"127.0.0.1:{port}", protocol="modbus-server")
+    station = plc_link(load_station(made.station))
+    connecting = asyncio.create_task(station.connect(verbs.after(20_000)))
+    try:
+        while await linegate("watch", str(made.station), "--once", "--json") != 0:
+            await asyncio.sleep(0.01)
+        shown = json.loads(capsys.readouterr().out)
+        assert set(shown["tags"]) == set(SEQUENCE.names(8))
+    finally:
+        connecting.cancel()
+        with suppress(asyncio.CancelledError):
+            await connecting
+        await station.close()
 
 
 class OnlyALink:

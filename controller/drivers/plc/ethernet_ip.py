@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from controller.drivers.plc.logix_binding import BoundTag, TagRules, bind, logix_names
+from controller.drivers.plc.logix_binding import BoundTag, TagRules, bind, logix_names, survey
 from controller.drivers.plc.logix_client import LogixClient, LogixTag, LogixValue, Refusal
 from controller.drivers.plc.logix_connection import LogixConnection
 from controller.drivers.plc.logix_pycomm import PycommClient
 from controller.drivers.plc.pacing import Pace
 from controller.drivers.plc.tags import TAG_SETS, Profile, TagValue, answer_values
 from controller.errors import ConfigError, DeviceRefused, DeviceUnavailable
-from controller.ports import PlcReading, StatusValue
+from controller.ports import PlcReading, StatusValue, TagReport
 from statemachines.vocabulary import MS, Answer, Ns, PlcHead, TriggerSlot
 
 _FLOOR_NS = 5 * MS
@@ -83,6 +83,8 @@ class EthernetIpPlc:
         self._head: tuple[tuple[str, BoundTag], ...] = ()
         self._plans: dict[tuple[int, ...], _ReadPlan] = {}
         self._results: tuple[tuple[BoundTag, ...], ...] = ()
+        self.notices: tuple[str, ...] = ()
+        """Nothing: what was asked for is what it does."""
 
     @property
     def polls(self) -> bool:
@@ -92,21 +94,9 @@ class EthernetIpPlc:
     async def connect(self, deadline: Ns) -> None:
         """Connect, upload the tag list, check every tag. Raises ConfigError or DeviceError; then closed again."""
         await self.close()
-        settings = self._settings
-        if self._last is not None and not self._last.ended:
-            raise DeviceUnavailable(settings.address, "the last connection attempt has not come back yet")
-        connection = LogixConnection(self._new_client(settings.address, settings.route), settings.on_start)
-        self._last = connection
-        names = frozenset(self._names.values())
+        connection, found = await self._upload(deadline)
         try:
-            found = await connection.run(lambda client: client.open(names, deadline))
-            rules = TagRules(
-                settings.address,
-                int if settings.part_id == "int" else str,
-                settings.modulus,
-                frozenset(settings.overrides),
-            )
-            self._prepare(bind(self._names, found, self._tags.names(settings.depth), rules))
+            self._prepare(bind(self._names, found, self._tags.names(self._settings.depth), self._rules()))
             self._connection = connection
         finally:
             if self._connection is None:
@@ -158,11 +148,57 @@ class EthernetIpPlc:
 
         await connection.run(write)
 
+    async def survey(self, deadline: Ns) -> tuple[TagReport, ...]:
+        """Look at every tag in the controller's own list, on a connection of its own. Raises DeviceError."""
+        connection, found = await self._upload(deadline)
+        await connection.close()
+        return survey(self._names, found, self._tags.names(self._settings.depth), self._rules())
+
+    async def read_tags(self, names: Sequence[str], deadline: Ns) -> dict[str, StatusValue | None]:
+        """Any tags by full name; None for one that is not there or cannot be read. Raises DeviceError."""
+        connection = self._connected()
+        found: dict[str, StatusValue | None] = dict.fromkeys(names)
+        known = [self._bound[name] for name in names if name in self._bound]
+        wire = [tag.tag for tag in known]
+        values = await connection.run(lambda client: client.read(wire, self._until(deadline)))
+        for tag, value in zip(known, values, strict=True):
+            found[tag.name] = None if isinstance(value, Refusal) else value
+        return found
+
+    async def write_tags(self, values: Mapping[str, StatusValue], deadline: Ns) -> None:
+        """Any tags by full name, in as few messages as the connection allows. Raises DeviceError."""
+        connection = self._connected()
+        missing = [name for name in values if name not in self._bound]
+        if missing:
+            raise DeviceRefused(self._settings.address, f"{missing[0]} is no tag of this controller")
+        tags = [self._bound[name] for name in values]
+        fitting = self._fitting(tags, tuple(values.values()))
+        await connection.run(lambda client: self._write(client, tags, fitting, deadline))
+
     async def close(self) -> None:
         """Drop the connection: never raises, at most half a second. Requests still in flight fail."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+    async def _upload(self, deadline: Ns) -> tuple[LogixConnection, Mapping[str, LogixTag | Refusal]]:
+        """A new connection, and what the controller says of every tag by its name there. Raises DeviceError."""
+        settings = self._settings
+        if self._last is not None and not self._last.ended:
+            raise DeviceUnavailable(settings.address, "the last connection attempt has not come back yet")
+        connection = LogixConnection(self._new_client(settings.address, settings.route), settings.on_start)
+        self._last = connection
+        names = frozenset(self._names.values())
+        try:
+            return connection, await connection.run(lambda client: client.open(names, deadline))
+        except BaseException:
+            await connection.close()
+            raise
+
+    def _rules(self) -> TagRules:
+        settings = self._settings
+        part_id = int if settings.part_id == "int" else str
+        return TagRules(settings.address, part_id, settings.modulus, frozenset(settings.overrides))
 
     def _until(self, deadline: Ns) -> Ns:
         """When one request must be over. On the client's thread: time spent in its queue counts."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from controller.drivers.plc.logix_client import LogixTag, LogixValue, Refusal
 from controller.drivers.plc.tags import TAG_SETS, Direction, Profile, Span, Tag, TagType, TagValue
 from controller.errors import ConfigError
+from controller.ports import TagReport
 
 _INTEGERS: dict[str, tuple[int, int]] = {
     "SINT": (-(1 << 7), (1 << 7) - 1), "USINT": (0, (1 << 8) - 1),
@@ -92,17 +93,57 @@ def bind(
     names: Mapping[str, str], found: Mapping[str, LogixTag | Refusal], tags: Mapping[str, Tag], rules: TagRules
 ) -> dict[str, BoundTag]:
     """Check every tag. Raises ConfigError for one that can never work."""
+    bound, problems = _bound_so_far(names, found, tags, rules)
+    for problem in problems.values():
+        raise problem
+    return bound
+
+
+def survey(
+    names: Mapping[str, str], found: Mapping[str, LogixTag | Refusal], tags: Mapping[str, Tag], rules: TagRules
+) -> tuple[TagReport, ...]:
+    """Every tag as it is in the controller, whatever is wrong with the others."""
+    _, problems = _bound_so_far(names, found, tags, rules)
+    reports: list[TagReport] = []
+    for name in tags:
+        known, problem = found[names[name]], problems.get(name)
+        kind, access, note = "", "", "optional, not in this controller" if problem is None else ""
+        if isinstance(known, LogixTag):
+            kind, access, note = known.type, _access(known), ""
+        reports.append(TagReport(name, names[name], kind, access, str(problem or ""), note))
+    return tuple(reports)
+
+
+def _bound_so_far(
+    names: Mapping[str, str], found: Mapping[str, LogixTag | Refusal], tags: Mapping[str, Tag], rules: TagRules
+) -> tuple[dict[str, BoundTag], dict[str, ConfigError]]:
+    """The tags that the station can use, and why it cannot use the others, both by name."""
     bound: dict[str, BoundTag] = {}
+    problems: dict[str, ConfigError] = {}
     for name, tag in tags.items():
         known = found[names[name]]
-        if isinstance(known, LogixTag):
-            bound[name] = _bind_one(name, tag, known, rules)
-        elif not tag.optional or name in rules.named:
-            raise ConfigError(rules.device, name, names[name], known.why)
+        try:
+            if isinstance(known, LogixTag):
+                bound[name] = _bind_one(name, tag, known, rules)
+            elif not tag.optional or name in rules.named:
+                raise ConfigError(rules.device, name, names[name], known.why)
+        except ConfigError as error:
+            problems[name] = error
     for name, tag in tags.items():
-        if tag.echoes and name in bound:
-            _check_echo(bound[name], bound[tag.echoes.replace("[i]", "[0]")], rules.device)
-    return bound
+        source = tag.echoes.replace("[i]", "[0]") if tag.echoes else ""
+        if name in bound and source in bound:
+            try:
+                _check_echo(bound[name], bound[source], rules.device)
+            except ConfigError as error:
+                problems[name] = error
+    return bound, problems
+
+
+def _access(tag: LogixTag) -> str:
+    """External Access, in the words of Studio 5000."""
+    if not tag.readable:
+        return "None"
+    return "Read/Write" if tag.writable else "Read Only"
 
 
 def _flat(name: str) -> str:

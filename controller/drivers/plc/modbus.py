@@ -23,7 +23,7 @@ from controller.drivers.plc.modbus_torn import doubtful
 from controller.drivers.plc.pacing import Pace
 from controller.drivers.plc.tags import TAG_SETS
 from controller.errors import DeviceRefused, DeviceUnavailable
-from controller.ports import PlcReading, StatusValue
+from controller.ports import PlcReading, StatusValue, TagReport
 from statemachines.vocabulary import MS, Answer, Ns, PlcHead, TriggerSlot
 
 _READINGS = 5
@@ -35,13 +35,17 @@ _PLANS = 256
 
 @dataclass(frozen=True)
 class ModbusPlcSettings:
-    """Where the PLC listens and how its registers are laid out. unit: the unit id that it answers to."""
+    """Where the PLC listens and how its registers are laid out. unit: the unit id that it answers to.
+
+    looking: for a person, maybe beside a running station: connecting does not try whether the registers can be written.
+    """
 
     host: str
     port: int = 502
     unit: int = 1
     registers: RegisterMap = field(default_factory=RegisterMap)
     poll_ms: float = 2.0
+    looking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class ModbusPlc:
         self._seen: PlcHead | None = None
         self._answered = asyncio.Event()
         self._answered.set()
+        self.notices: tuple[str, ...] = ()
+        """Nothing: what was asked for is what it does."""
 
     @property
     def polls(self) -> bool:
@@ -82,7 +88,7 @@ class ModbusPlc:
         connected = False
         try:
             await channel.open(deadline)
-            await Probe(channel, self._device, settings.registers, self._layout).run(deadline)
+            await self._probe(channel).run(deadline, looking=settings.looking)
             self._channel, self._seen, connected = channel, None, True
         finally:
             if not connected:
@@ -141,6 +147,42 @@ class ModbusPlc:
         finally:
             self._answered.set()
 
+    async def survey(self, deadline: Ns) -> tuple[TagReport, ...]:
+        """Look at every tag's registers, on a connection of its own; writes nothing. Raises DeviceError."""
+        channel = Channel(self._settings.host, self._settings.port, self._settings.unit)
+        try:
+            await channel.open(deadline)
+            return await self._probe(channel).survey(deadline)
+        finally:
+            channel.close()
+
+    async def read_tags(self, names: Sequence[str], deadline: Ns) -> dict[str, StatusValue | None]:
+        """Any tags by full name, neighbours in one FC3; None where registers hold no such value. Raises DeviceError."""
+        channel = self._connected()
+        found: dict[str, StatusValue | None] = dict.fromkeys(names)
+        unpack, places = self._layout.words.unpack, (*self._layout.from_plc, *self._layout.to_plc)
+        wanted = [place for place in places if place.name in found]
+        for run in runs(sorted(wanted, key=lambda place: place.address), READ_LIMIT):
+            start, count = extent(run)
+            try:
+                registers = await channel.read(start, count, deadline)
+            except Refusal as refusal:
+                raise await refused_read(channel, self._device, run, refusal, deadline) from refusal
+            for place in run:
+                with suppress(ValueError):
+                    found[place.name] = unpack(place.kind, registers, place.address - start)
+        return found
+
+    async def write_tags(self, values: Mapping[str, StatusValue], deadline: Ns) -> None:
+        """Any of the station's tags by full name, neighbours in one FC16. Raises DeviceError."""
+        channel = self._connected()
+        try:
+            packed = self._layout.packed(values)
+        except ValueError as error:
+            raise DeviceRefused(self._device, str(error)) from error
+        for run in runs(packed, WRITE_LIMIT):
+            await self._write(channel, run, [packed[place] for place in run], deadline)
+
     async def close(self) -> None:
         """Drop the connection at once: never raises. Requests still in flight fail."""
         channel, self._channel = self._channel, None
@@ -187,6 +229,9 @@ class ModbusPlc:
             error = await refused_write(channel, self._device, run, packed, refusal, deadline)
             channel.close()
             raise error from refusal
+
+    def _probe(self, channel: Channel) -> Probe:
+        return Probe(channel, self._device, self._settings.registers, self._layout)
 
     def _connected(self) -> Channel:
         if self._channel is None:

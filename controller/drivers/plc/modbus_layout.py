@@ -84,15 +84,22 @@ class Layout:
 
     def packed_status(self, values: Mapping[str, TagValue]) -> dict[Place, list[int]]:
         """Registers of some of the station's single tags, in address order. Raises ValueError, naming the tag."""
-        known = {place.name: place for place in self.status}
-        for name in values.keys() - known.keys():
-            raise ValueError(f"{name} is no tag that the station writes")
-        return {place: self._packed(place, values[name]) for name, place in known.items() if name in values}
+        return self._packed_of(self.status, values)
+
+    def packed(self, values: Mapping[str, TagValue]) -> dict[Place, list[int]]:
+        """Registers of any tags that the station writes, in address order. Raises ValueError, naming the tag."""
+        return self._packed_of(self.to_plc, values)
 
     def packed_answer(self, index: int, answer: Answer) -> list[tuple[Place, list[int]]]:
         """Registers of a result slot, ResultSeq last. Raises ValueError, naming the tag."""
         values = (*answer_values(answer), answer.seq)
         return [(place, self._packed(place, value)) for place, value in zip(self.results[index], values, strict=True)]
+
+    def _packed_of(self, places: Iterable[Place], values: Mapping[str, TagValue]) -> dict[Place, list[int]]:
+        known = {place.name: place for place in places}
+        for name in values.keys() - known.keys():
+            raise ValueError(f"{name} is no tag that the station writes")
+        return {place: self._packed(place, values[name]) for name, place in known.items() if name in values}
 
     def _packed(self, place: Place, value: TagValue) -> list[int]:
         try:

@@ -11,9 +11,19 @@ import time
 from collections.abc import Sequence
 
 from controller.drivers.plc.modbus_channel import Channel, Refusal
-from controller.drivers.plc.modbus_layout import READ_LIMIT, WRITE_LIMIT, Layout, Place, RegisterMap, extent, runs
+from controller.drivers.plc.modbus_layout import (
+    READ_LIMIT,
+    WRITE_LIMIT,
+    Layout,
+    Place,
+    RegisterMap,
+    extent,
+    runs,
+    span,
+)
 from controller.drivers.plc.modbus_words import Kind
 from controller.errors import ConfigError, DeviceRefused, DeviceTimeout
+from controller.ports import TagReport
 from statemachines.vocabulary import Ns
 
 _UNTOUCHED = frozenset({"SessionId", "ResultSeq", "Result.TriggerId"})
@@ -30,15 +40,57 @@ class Probe:
     def __init__(self, channel: Channel, device: str, registers: RegisterMap, made: Layout) -> None:
         self._channel, self._device, self._registers, self._layout = channel, device, registers, made
 
-    async def run(self, deadline: Ns) -> None:
-        """Raises ConfigError for what can never work, DeviceError for what does not work now."""
+    async def run(self, deadline: Ns, *, looking: bool = False) -> None:
+        """Raises ConfigError for what can never work, DeviceError for what fails now. looking: write nothing."""
         for run in runs(self._layout.from_plc, READ_LIMIT):
             self._check_bits(run, await self._read(run, deadline))
         started_ns, clock = time.monotonic_ns(), await self._clock(deadline)
         for run in runs(self._layout.to_plc, WRITE_LIMIT):
             registers = await self._read(run, deadline)
-            await self._write_back(run, registers, deadline)
+            if not looking:
+                await self._write_back(run, registers, deadline)
         await self._check_word_order(started_ns, clock, deadline)
+
+    async def survey(self, deadline: Ns) -> tuple[TagReport, ...]:
+        """Every tag's registers as they are, whatever is wrong with the others; writes nothing. Raises DeviceError."""
+        problems: dict[str, str] = {}
+        inward, outward = self._layout.from_plc, self._layout.to_plc
+        for run in (*runs(inward, READ_LIMIT), *runs(outward, READ_LIMIT)):
+            problems |= await self._problems(run, deadline)
+        if not problems:
+            started_ns = time.monotonic_ns()
+            try:
+                await self._check_word_order(started_ns, await self._clock(deadline), deadline)
+            except ConfigError as error:
+                problems["PlcClockMs"] = str(error)
+        # Modbus tells whether a register may be written only to who writes it.
+        return tuple(
+            TagReport(
+                place.name,
+                span(place.address, place.words),
+                place.kind.value,
+                "readable" if place.name not in problems else "",
+                problems.get(place.name, ""),
+                "writing it is tried when a station connects" if place in outward else "",
+            )
+            for place in (*inward, *outward)
+        )
+
+    async def _problems(self, run: Sequence[Place], deadline: Ns) -> dict[str, str]:
+        """What is wrong with the tags of a run, by name."""
+        try:
+            registers = await self._channel.read(*extent(run), deadline)
+        except Refusal as refusal:
+            if len(run) == 1:
+                return {run[0].name: f"{run[0].title} not read: {refusal}"}
+            return {name: why for place in run for name, why in (await self._problems((place,), deadline)).items()}
+        found: dict[str, str] = {}
+        for place in run:
+            try:
+                self._layout.words.unpack(place.kind, registers, place.address - run[0].address)
+            except ValueError as error:
+                found[place.name] = f"{place.title} {error}: are its area, word_order and profile right?"
+        return found
 
     async def _read(self, run: Sequence[Place], deadline: Ns) -> Sequence[int]:
         address, count = extent(run)
