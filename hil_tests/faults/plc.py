@@ -163,8 +163,9 @@ def trigger_while_not_ready(bench: Bench) -> None:
 
 
 def tag_missing(bench: Bench) -> None:
-    """A tag was left out."""
-    _defective(bench, TagDefect(_tag(bench, "Trigger[2].PartId", "PartId"), "missing"))
+    """A tag was left out: deep in a ring where the protocol can say so, of a Logix array all elements are alike."""
+    deep = "TriggerAckSeq" if bench.rig.file.plc.protocol == "ethernet-ip" else "Trigger[2].PartId"
+    _defective(bench, TagDefect(_tag(bench, deep, "PartId"), "missing"))
 
 
 def tag_retyped(bench: Bench) -> None:
