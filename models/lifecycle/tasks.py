@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.lifecycle import anomaly_fit, classify_fit, detect_fit, mask_fit
-from models.lifecycle.backbone import lite0_backbone, normalised
+from models.lifecycle.backbone import DEEP_CHANNELS, DEEP_STRIDE, lite0_backbone, lite0_deep, normalised
 from models.lifecycle.calibrate import platt
 from models.lifecycle.classify_fit import FitPlan
 from models.lifecycle.data.complaint import Complaint, DatasetError
@@ -56,15 +56,16 @@ def _anomaly(job: Job, steps: int) -> Made:
         cure = "the anomaly task needs two good parts in train and in validation at least: add good pictures"
         raise DatasetError(Complaint("manifest.csv", "good parts", f"{len(fit_on)} and {len(held)}", cure))
     form = job.train_on.format
-    backbone = export(lite0_backbone(form.channels), form.shape, ["features"])
-    plan = anomaly_fit.AnomalyPlan(drawn=steps, seed=job.settings.seed, threads=job.settings.threads)
+    backbone = export(lite0_deep(form.channels), form.shape, ["features"])
+    plan = anomaly_fit.AnomalyPlan(pictures=steps, seed=job.settings.seed, threads=job.settings.threads)
 
     def finished(features: ov.Model) -> ov.Model:
         """Statistics on what this very graph gives, and both as one graph."""
         extract = anomaly_fit.Extractor(features, job.settings.threads)
-        head = anomaly_fit.fit(extract, fit_on.pixels, held.pixels, plan, job.say)
-        shape = (fit_on.pixels[0].shape[0] // 8, fit_on.pixels[0].shape[1] // 8)
-        return joined(features, export(head, (anomaly_fit.CHANNELS, *shape), ["map", "score"]))
+        validation = job.validate_on
+        head = anomaly_fit.fit(extract, fit_on.pixels, validation.pixels, validation.defective, plan, job.say)
+        grid = (form.shape[1] // DEEP_STRIDE, form.shape[2] // DEEP_STRIDE)
+        return joined(features, export(head, (sum(DEEP_CHANNELS), *grid), ["map", "score"]))
 
     inputs = _calibration(job, fit_on)
     return Made(

@@ -1,7 +1,8 @@
-"""What the tasks learn from: drawn defects, varied pictures, targets of cells, and the nets that learn them."""
+"""What the tasks learn from: good places, varied pictures, targets of cells, and the nets that learn them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,7 @@ pytest.importorskip("torch", reason="needs the train extra")
 import torch
 from torch import nn
 
-from models.lifecycle import classify_fit, detect_fit, mask_fit
-from models.lifecycle.anomaly_fit import AnomalyHead, Gaussian, SpotHead
+from models.lifecycle import anomaly_fit, classify_fit, detect_fit, mask_fit
 from models.lifecycle.augment import Augmentation, vary
 from models.lifecycle.average_precision import mean_average_precision
 from models.lifecycle.backbone import Backbone, normalised
@@ -24,7 +24,6 @@ from models.lifecycle.detect_fit import DetectPlan, crop, detections, moved_boxe
 from models.lifecycle.loop import Tick
 from models.lifecycle.mask_fit import cells_of
 from models.lifecycle.material import Format, Material
-from models.lifecycle.synthetic import draw_defect
 from models.lifecycle.task_nets import ClassifyNet, DetectNet, SegmentNetwork
 
 SIDE, HOLE = 64, 24
@@ -151,44 +150,87 @@ def test_cells_of_a_box() -> None:
     assert int((~asked).sum()) == 0, "background is asked"
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (48, 80), (64, 64, 3)])
-def test_drawn_defects_change_the_picture_where_they_say(shape: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(2)
-    one, two = (rng.normal(120, 5, shape).astype(np.float32) for _ in range(2))
-    seen = 0
-    for seed in range(40):
-        before = one.copy()
-        picture, where = draw_defect(one, two, np.random.default_rng(seed))
-        assert (one == before).all() and picture.shape == shape and where.shape == shape[:2]
-        assert picture.min() >= 0 and picture.max() <= 255 and where.max() > 0
-        changed = np.abs(picture - one).reshape(*shape[:2], -1).max(2)
-        assert changed[where == 0].max(initial=0) < 1e-3
-        seen += bool(changed[where > 0.3].max(initial=0) > 8)
-    assert seen > 24
+def textured(seed: int, mean: tuple[float, float] = (90, 160)) -> np.ndarray:
+    """A part with a dark left half and a bright right one, and the grain of its surface."""
+    rng = np.random.default_rng(seed)
+    picture = np.repeat(np.array([mean], np.float64), SIDE, 0).repeat(SIDE // 2, 1)
+    return (picture + rng.normal(0, 4, picture.shape)).clip(0, 255).astype(np.uint8)
 
 
-def test_gaussian_is_the_distance_in_standard_deviations_along_the_principal_axes() -> None:
-    rng = np.random.default_rng(1)
-    good = (rng.normal(size=(5000, 3)) @ np.array([[3.0, 0, 0], [2, 1, 0], [0, 0, 0.5]]) + 7).astype(np.float32)
-    net = Gaussian(good, 3)
-    inverse = np.linalg.inv(np.cov(good.T.astype(np.float64)))
-    point = np.array([10.0, 6.0, 7.5])
-    expected = np.sqrt((point - good.mean(0)) @ inverse @ (point - good.mean(0)) / 3)
+EVERYTHING = anomaly_fit.Look("everything", slice(0, 4), 3)
+BLIND = anomaly_fit.Look("nothing", slice(2, 4), 2)
+
+
+@pytest.mark.parametrize(("defects", "chosen"), [(6, "everything"), (4, "nothing")])
+def test_known_defects_choose_what_is_looked_at(defects: int, chosen: str) -> None:
+    held = [textured(seed) for seed in range(50, 62)]
+    for part in held[:defects]:
+        part[16:32, 16:32] = 20
+    plan, said = anomaly_fit.AnomalyPlan(pictures=20, looks=(BLIND, EVERYTHING)), list[str]()
+    head = fitted_on([textured(seed) for seed in range(20)], plan, held, [n < defects for n in range(12)], said)
+    assert f"looks at {chosen}" in said[-1]
+    assert head.project.weight.shape[0] == (EVERYTHING if chosen == "everything" else BLIND).axes
+
+
+def grey_levels(picture: np.ndarray) -> np.ndarray:
+    """Features of a cell of 8 pixels: its mean, its spread, and two that say nothing."""
+    cells = picture.astype(np.float64).reshape(SIDE // 8, 8, SIDE // 8, 8)
+    nothing = np.random.default_rng(int(picture.sum()) % 1000).normal(size=(2, SIDE // 8, SIDE // 8))
+    return np.concatenate([np.stack([cells.mean((1, 3)), cells.std((1, 3))]), nothing]).astype(np.float16)
+
+
+def judged(head: anomaly_fit.AnomalyHead, picture: np.ndarray) -> tuple[np.ndarray, float]:
     with torch.no_grad():
-        found = net(torch.tensor(point[None, :, None, None], dtype=torch.float32))
-    assert float(found) == pytest.approx(expected, rel=0.02)
+        heat, score = head(torch.from_numpy(grey_levels(picture).astype(np.float32))[None])
+    assert heat.shape == (1, 1, SIDE // 8, SIDE // 8) and score.shape == (1, 1)
+    return heat[0, 0].numpy(), float(score)
 
 
-def test_anomaly_score_is_the_mean_of_the_worst_cells_of_both_judges() -> None:
-    good = np.random.default_rng(1).normal(size=(400, 6)).astype(np.float32)
-    head = AnomalyHead(Gaussian(good, 4), SpotHead(good, 4), worst=2).eval()
-    features = torch.zeros(1, 6, 5, 5)
-    features[0, :, 2, 2] = 9
-    with torch.no_grad():
-        heat, score = head(features)
-    worst = heat.flatten().sort(descending=True).values[:2].mean()
-    assert heat.shape == (1, 1, 5, 5) and float(score) == pytest.approx(float(worst))
-    assert int(heat.flatten().argmax()) in range(6, 19)
+def fitted(**changes: float) -> anomaly_fit.AnomalyHead:
+    plan = replace(anomaly_fit.AnomalyPlan(pictures=40, looks=(EVERYTHING,)), **changes)  # type: ignore[arg-type]
+    return fitted_on([textured(seed) for seed in range(20)], plan)
+
+
+def fitted_on(
+    good: list[np.ndarray],
+    plan: anomaly_fit.AnomalyPlan,
+    held: Sequence[np.ndarray] = (),
+    defective: Sequence[bool] = (),
+    said: list[str] | None = None,
+) -> anomaly_fit.AnomalyHead:
+    known = np.array(defective, bool)
+    say = (said if said is not None else []).append
+    return anomaly_fit.fit(grey_levels, good, held, known, plan, say)  # type: ignore[arg-type]
+
+
+def test_what_is_good_in_one_place_is_an_anomaly_in_another() -> None:
+    head = fitted()
+    good, part = judged(head, textured(99)), textured(99)
+    part[16:32, 16:32] = textured(98)[16:32, 40:56]
+    heat, score = judged(head, part)
+    assert np.unravel_index(heat.argmax(), heat.shape)[0] in (2, 3)
+    assert np.unravel_index(heat.argmax(), heat.shape)[1] in (2, 3)
+    assert score > 2 * good[1]
+
+
+def test_the_distance_is_in_standard_deviations_of_good_parts() -> None:
+    head = fitted(pictures=20, common=0.0, floor=0.0)
+    scores = np.concatenate([judged(head, textured(seed))[0].ravel() for seed in range(20)])
+    assert 0.7 < scores.mean() < 1.3
+
+
+def test_the_score_is_the_mean_of_the_worst_places() -> None:
+    heat, score = judged(fitted(), textured(7))
+    worst = np.sort(heat.ravel())[::-1][: round(anomaly_fit.WORST * heat.size)]
+    assert score == pytest.approx(float(worst.mean()), rel=1e-5)
+
+
+def test_two_good_parts_are_enough_and_the_same_plan_gives_the_same_head() -> None:
+    plan = anomaly_fit.AnomalyPlan(pictures=12, looks=(EVERYTHING,))
+    one, two = (fitted_on([textured(1), textured(2)], plan) for _ in range(2))
+    heat, score = judged(one, textured(3))
+    assert np.isfinite(heat).all()
+    assert judged(two, textured(3))[1] == score
 
 
 def test_pixels_are_normalised_to_one_channel_or_three() -> None:
