@@ -43,7 +43,7 @@ class Look:
 
 LOOKS = (
     Look("the whole", slice(DEEP_CHANNELS[0], sum(DEEP_CHANNELS)), 24),
-    Look("details", slice(0, sum(DEEP_CHANNELS[:2])), 96),
+    Look("details", slice(0, sum(DEEP_CHANNELS[:2])), 48),
 )
 """The first one is taken where no real defects are known to choose by."""
 _ENOUGH = 5

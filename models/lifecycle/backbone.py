@@ -28,8 +28,6 @@ DEEP_TAPS = (7, 10, 14)
 """What statistics of good parts are taken from: structure, coarser structure, and what is around it."""
 
 DEEP_CHANNELS = (80, 112, 192)
-DEEP_STRIDE = 16
-"""Input pixels per cell of their grid, each way."""
 
 FROZEN = 3
 """Blocks that keep their pretrained weights when a net is fine-tuned: generic edges, half of a step's time."""
@@ -70,9 +68,9 @@ class Backbone(nn.Module):
 
 
 class DeepFeatures(nn.Module):
-    """Stem and blocks of an EfficientNet, its deep taps on one grid of DEEP_STRIDE pixels.
+    """Stem and blocks of an EfficientNet, its deep taps on one grid of STRIDE pixels.
 
-    Normalised (N, C, H, W) in, (N, channels, H / DEEP_STRIDE, W / DEEP_STRIDE) out.
+    Normalised (N, C, H, W) in, (N, channels, H / STRIDE, W / STRIDE) out.
     """
 
     def __init__(self, stem: nn.Module, blocks: nn.ModuleList, taps: tuple[int, ...]) -> None:
@@ -80,7 +78,7 @@ class DeepFeatures(nn.Module):
         self.stem, self.blocks, self.taps = stem, blocks, taps
 
     def forward(self, picture: Tensor) -> Tensor:
-        grid = (picture.shape[2] // DEEP_STRIDE, picture.shape[3] // DEEP_STRIDE)
+        grid = (picture.shape[2] // STRIDE, picture.shape[3] // STRIDE)
         seen: list[Tensor] = []
         features = cast(Tensor, self.stem(picture))
         for index, block in enumerate(self.blocks):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.lifecycle import anomaly_fit, classify_fit, detect_fit, mask_fit
-from models.lifecycle.backbone import DEEP_CHANNELS, DEEP_STRIDE, lite0_backbone, lite0_deep, normalised
+from models.lifecycle.backbone import DEEP_CHANNELS, STRIDE, lite0_backbone, lite0_deep, normalised
 from models.lifecycle.calibrate import platt
 from models.lifecycle.classify_fit import FitPlan
 from models.lifecycle.data.complaint import Complaint, DatasetError
@@ -64,7 +64,7 @@ def _anomaly(job: Job, steps: int) -> Made:
         extract = anomaly_fit.Extractor(features, job.settings.threads)
         validation = job.validate_on
         head = anomaly_fit.fit(extract, fit_on.pixels, validation.pixels, validation.defective, plan, job.say)
-        grid = (form.shape[1] // DEEP_STRIDE, form.shape[2] // DEEP_STRIDE)
+        grid = (form.shape[1] // STRIDE, form.shape[2] // STRIDE)
         return joined(features, export(head, (sum(DEEP_CHANNELS), *grid), ["map", "score"]))
 
     inputs = _calibration(job, fit_on)
