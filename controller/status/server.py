@@ -30,6 +30,7 @@ from controller.status.messages import (
 from controller.status.process import StatusSettings
 from controller.status.security.server import quieten
 from controller.status.station_server import StationServer
+from controller.status.vision.machine import brought_up_to_date
 
 SWITCH_INTERVAL_S = 0.0005
 ALIVE_S = 1.0
@@ -108,6 +109,8 @@ class _Service:
                 if len(self._parts) == self._parts.maxlen:
                     self._parts_dropped += 1
                 self._parts.append(message)
+                if self._snapshot is not None:
+                    self._snapshot = brought_up_to_date(self._snapshot, message)
         self._news.set()
 
     async def _feed(self, shown: StationServer, channel: Channel) -> None:

@@ -10,8 +10,11 @@ from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
 
-from controller.status.messages import StationSnapshot
+import msgspec
+
+from controller.status.messages import PartAcquired, PartBegan, PartEnded, StationSnapshot
 from statemachines.handshake.state import Link
+from statemachines.jobs import SOURCES
 from statemachines.vocabulary import Hold
 
 
@@ -169,6 +172,23 @@ def observe(snapshot: StationSnapshot) -> Observation:
         series=snapshot.job_series,
         job=bool(snapshot.job),
     )
+
+
+def of_a_job(key: str) -> bool:
+    """Whether the part of this key is a client's job, not one that the PLC triggered."""
+    return key.split("/")[1:2] != [] and key.split("/")[1] in SOURCES
+
+
+def brought_up_to_date(snapshot: StationSnapshot, news: PartBegan | PartAcquired | PartEnded) -> StationSnapshot:
+    """A snapshot that is older than what happened to a job, and shown after it: it must not bring back the job that
+    has ended, nor end the one that has begun."""
+    match news:
+        case PartBegan() if of_a_job(news.key):
+            return msgspec.structs.replace(snapshot, job=news.key, job_series=news.series)
+        case PartEnded() if snapshot.job == news.key:
+            return msgspec.structs.replace(snapshot, job="")
+        case _:
+            return snapshot
 
 
 def state_of(seen: Observation) -> State:

@@ -25,11 +25,11 @@ from controller.status.vision.machine import (
     State,
     moves,
     observe,
+    of_a_job,
     state_of,
     used,
 )
 from controller.status.vision.nodesets import MACHINE_VISION
-from statemachines.jobs import SOURCES
 
 NAME = "VisionSystem"
 VISION = f"{NAME}.VisionStateMachine"
@@ -186,7 +186,7 @@ class VisionSystem:
                 await self._write(f"{name}.{child}", held.Value or ua.Variant(), quality)
 
     async def _job(self, key: str, **seen: bool) -> None:
-        if key.split("/")[1:2] and key.split("/")[1] in SOURCES and self.snapshot is not None:
+        if of_a_job(key) and self.snapshot is not None:
             self._seen = replace(self._seen, **seen)
             await self._move()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
+from controller.status.messages import PartAcquired, PartBegan, StationSnapshot
 from controller.status.vision.machine import (
     ALLOWED,
     GRANTED,
@@ -13,10 +15,13 @@ from controller.status.vision.machine import (
     Cause,
     Observation,
     State,
+    brought_up_to_date,
     moves,
+    observe,
     state_of,
 )
 from statemachines.vocabulary import Hold
+from tests.integration.vision_station import ended, first_snapshot
 
 IDLE = Observation(line="running_shadow", ceiling=3, recipe_loading=False)
 STATES = [state for state in State if state is not State.OPERATIONAL]
@@ -76,3 +81,25 @@ def test_every_method_is_allowed_somewhere_and_halt_nowhere_it_is_in_force() -> 
     assert all(ALLOWED.values())
     assert State.HALTED not in ALLOWED["Halt"]
     assert Cause.AUTO not in {cause for caused in GRANTED.values() for cause in caused.values()}
+
+
+def ready_with(job: str) -> StationSnapshot:
+    return msgspec.structs.replace(first_snapshot(), job=job)
+
+
+def test_a_snapshot_from_before_does_not_bring_back_a_job_that_has_ended() -> None:
+    """Parts are told before snapshots that wait, so an older snapshot may be shown after a job's end."""
+    before = ready_with("77/opcua/2")
+    assert state_of(observe(before)) is State.SINGLE_EXECUTION
+    assert state_of(observe(brought_up_to_date(before, ended("77/opcua/2", "sample", 1)))) is State.READY
+    assert brought_up_to_date(before, ended("77/opcua/1", "sample", 1)) is before
+
+
+def test_a_snapshot_from_before_does_not_end_a_job_that_has_begun() -> None:
+    before = ready_with("")
+    single = brought_up_to_date(before, PartBegan("77/opcua/3", "sample", 1, False))
+    series = brought_up_to_date(before, PartBegan("77/opcua/3", "sample", 1, True))
+    assert state_of(observe(single)) is State.SINGLE_EXECUTION
+    assert state_of(observe(series)) is State.CONTINUOUS_EXECUTION
+    assert brought_up_to_date(before, PartBegan("77/plc/3", "sample", 1, False)) is before
+    assert brought_up_to_date(before, PartAcquired("77/opcua/3")) is before
