@@ -19,15 +19,12 @@ from controller.drivers.plc.opcua_security import SecuritySettings
 from controller.ports import PlcLink
 from controller.priority import raise_thread
 
-_ANY_ADDRESS = ("", "0.0.0.0", "::")
-"""A server that listens on these is reached on this computer's own."""
-
 
 def plc_link(config: StationConfig, where: str = "station.toml", *, looking: bool = False) -> PlcLink:
     """The link that the station asks for, not yet connected. where: the file that errors name. Raises ConfigError.
 
-    looking: the link of a person beside a station that may be running. It connects without writing anything, and where
-    the station is the server, it is a client of it.
+    looking: the link of a person beside a station that may be running: it connects without writing anything. A station
+    that is the server has no such link: to it, whoever reads its Heartbeat is the PLC.
     """
     plc = config.plc
     match plc:
@@ -107,9 +104,8 @@ def modbus_registers(plc: ModbusPlcConfig) -> RegisterMap:
 
 def _modbus(plc: ModbusPlcConfig, looking: bool) -> PlcLink:
     registers = modbus_registers(plc)
-    if plc.role == "client" or looking:
-        host = plc.host if plc.role == "client" or plc.host not in _ANY_ADDRESS else "127.0.0.1"
-        return ModbusPlc(ModbusPlcSettings(host, plc.port, plc.unit_id, registers, plc.poll_ms, looking))
+    if plc.role == "client":
+        return ModbusPlc(ModbusPlcSettings(plc.host, plc.port, plc.unit_id, registers, plc.poll_ms, looking))
     return ModbusServerPlc(
         ModbusServerSettings(
             host=plc.host,

@@ -27,7 +27,7 @@ _START_S, _END_S = 20.0, 5.0
 _ASK_S = 0.005
 """Shorter, and the watch itself takes several per cent of each processor of a small virtual machine."""
 _PAUSE_NS = 3_000_000
-"""A gap of so much more than it slept is a standstill; a millisecond or two is what waking up costs."""
+"""Awake so much later than it was due, it stood still; a millisecond or two is what waking up costs."""
 _LOOKS = 20
 """After so many it looks whether it is to end."""
 
@@ -72,7 +72,7 @@ class StandstillWatch:
         for processor in _processors():
             ours, theirs = context.Pipe(duplex=False)
             process = context.Process(target=_watch, args=(processor, self._stop, theirs), daemon=True)
-            self._children[processor] = _Child(process, ours)
+            self._children[processor] = _Child(process, ours, theirs)
         self.watching: dict[int, bool] = {}
         """By processor: may we watch it?"""
         self.result = Standstills()
@@ -85,6 +85,8 @@ class StandstillWatch:
     def __enter__(self) -> Self:
         for child in self._children.values():
             child.process.start()
+            # Else one that dies would leave us waiting for its words.
+            child.theirs.close()
         self.watching = {processor: bool(child.told(_START_S)) for processor, child in self._children.items()}
         return self
 
@@ -96,6 +98,7 @@ class StandstillWatch:
         for child in self._children.values():
             child.process.join(_END_S)
             child.process.kill()
+            child.pipe.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class _Child:
 
     process: BaseProcess
     pipe: Connection
+    theirs: Connection
 
     def told(self, within_s: float) -> Any:
         with suppress(EOFError, OSError):
@@ -128,7 +132,8 @@ def _watch(processor: int, stop: Event, told: Connection) -> None:
             for _ in range(_LOOKS):
                 time.sleep(_ASK_S)
                 after = time.monotonic_ns()
-                if after - before > _PAUSE_NS + _ASK_S * 1e9:
-                    found.append(Standstill(processor, before, after))
+                due = before + round(_ASK_S * 1e9)
+                if after - due > _PAUSE_NS:
+                    found.append(Standstill(processor, due, after))
                 before = after
     told.send(found)

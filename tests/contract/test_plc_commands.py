@@ -28,6 +28,7 @@ from controller.sim.modbus_tags import ModbusTags
 from controller.sim.plc_tags import TagKind
 from controller.sim.sequence_tags import declared_tags
 from controller.sim.workspace import Workspace, make_workspace
+from tests.contract.modbus_rigs import ModbusServerRig
 from tests.contract.tag_server import FreezingProxy, TagServer, TagServerSettings, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -326,23 +327,23 @@ async def test_probe_of_modbus_registers_names_every_tag_that_is_wrong(
     assert served.writes == []
 
 
-async def test_a_station_that_is_the_modbus_server_is_watched_beside_its_plc(
+async def test_nothing_looks_at_a_running_station_that_is_the_modbus_server(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    port = free_port()
-    made = make_workspace(tmp_path, name="b", belt="b", plc_address=f"127.0.0.1:{port}", protocol="modbus-server")
-    station = plc_link(load_station(made.station))
-    connecting = asyncio.create_task(station.connect(verbs.after(20_000)))
+    """Whoever reads its Heartbeat is the PLC to it: a person who watches would hide that the PLC is gone."""
+    made = make_workspace(tmp_path, name="b", belt="b", plc_address="127.0.0.1:0", protocol="modbus-server")
+    rig = ModbusServerRig()
+    await rig.start()
     try:
-        while await linegate("watch", str(made.station), "--once", "--json") != 0:
-            await asyncio.sleep(0.01)
-        shown = json.loads(capsys.readouterr().out)
-        assert set(shown["tags"]) == set(SEQUENCE.names(8))
+        await rig.link.connect(verbs.after(20_000))
+        text = made.station.read_text(encoding="utf-8")
+        made.station.write_text(text.replace("port = 0", f"port = {rig.link.port}", 1), encoding="utf-8")
+        for verb in (("watch", "--once"), ("probe",)):
+            assert await linegate(verb[0], str(made.station), *verb[1:]) == 2
+            assert "cannot listen there" in capsys.readouterr().err
     finally:
-        connecting.cancel()
-        with suppress(asyncio.CancelledError):
-            await connecting
-        await station.close()
+        await rig.stop()
+        await rig.link.close()
 
 
 class OnlyALink:

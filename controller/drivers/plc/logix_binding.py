@@ -93,7 +93,7 @@ def bind(
     names: Mapping[str, str], found: Mapping[str, LogixTag | Refusal], tags: Mapping[str, Tag], rules: TagRules
 ) -> dict[str, BoundTag]:
     """Check every tag. Raises ConfigError for one that can never work."""
-    bound, problems = _bound_so_far(names, found, tags, rules)
+    bound, problems = _sorted_out(names, found, tags, rules)
     for problem in problems.values():
         raise problem
     return bound
@@ -103,7 +103,7 @@ def survey(
     names: Mapping[str, str], found: Mapping[str, LogixTag | Refusal], tags: Mapping[str, Tag], rules: TagRules
 ) -> tuple[TagReport, ...]:
     """Every tag as it is in the controller, whatever is wrong with the others."""
-    _, problems = _bound_so_far(names, found, tags, rules)
+    _, problems = _sorted_out(names, found, tags, rules)
     reports: list[TagReport] = []
     for name in tags:
         known, problem = found[names[name]], problems.get(name)
@@ -114,7 +114,7 @@ def survey(
     return tuple(reports)
 
 
-def _bound_so_far(
+def _sorted_out(
     names: Mapping[str, str], found: Mapping[str, LogixTag | Refusal], tags: Mapping[str, Tag], rules: TagRules
 ) -> tuple[dict[str, BoundTag], dict[str, ConfigError]]:
     """The tags that the station can use, and why it cannot use the others, both by name."""
