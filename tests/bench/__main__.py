@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", choices=("latency", "throughput", "image-health", "frames"))
     parser.add_argument("--protocol", choices=tuple(BARE), help="the one PLC protocol to measure latency over")
-    parser.add_argument("--blocks", type=int, default=12, help="of 50 parts, for each of the two (default 12)")
+    parser.add_argument("--rounds", type=int, default=6, help="of 100 parts, for each of the two (default 6)")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     results: dict[str, dict[str, float]] = {}
@@ -26,7 +26,7 @@ def main() -> None:
     if args.only in (None, "latency"):
         for protocol in BARE:
             if args.protocol in (None, protocol):
-                results[f"latency over {protocol}"] = latency.run(protocol, args.blocks)
+                results[f"latency over {protocol}"] = latency.run(protocol, args.rounds)
     if args.json:
         print(json.dumps(results, indent=2))
         return
