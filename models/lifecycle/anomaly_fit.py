@@ -116,8 +116,9 @@ def fit(
     defective: NDArray[np.bool_],
     plan: AnomalyPlan,
     progress: Progress,
-) -> AnomalyHead:
-    """Statistics of good pictures, all of one size. The same plan and pictures: the same head, on the same machine.
+) -> tuple[AnomalyHead, Look]:
+    """Statistics of good pictures, all of one size, and the look that was chosen. The same plan and pictures: the same
+    head, on the same machine.
 
     held, defective: other pictures, and which of them show a defect; they choose among the looks, nothing else.
     """
@@ -133,7 +134,11 @@ def fit(
         if number % max(1, len(pictures) // 5) == 0:
             progress(f"features of {number} of {len(pictures)} pictures, {len(good)} good parts")
     heads = {look.name: _head(features, look, plan, np.random.default_rng(plan.seed)) for look in plan.looks}
-    return heads[_choice(heads, [extract(picture) for picture in held], defective, progress)]
+    chosen = plan.looks[0]
+    if len(plan.looks) > 1:
+        name = _choice(heads, [extract(picture) for picture in held], defective, progress)
+        chosen = next(look for look in plan.looks if look.name == name)
+    return heads[chosen.name], chosen
 
 
 def _choice(

@@ -90,7 +90,7 @@ def judge_candidates(
     ruling = rule(reference, best)
     tries: list[tuple[str, Ruling]] = [("int8", ruling)]
     if not ruling.passed:
-        say(f"INT8 is refused: {'; '.join(ruling.reasons)}. Quantising again, with biases corrected layer by layer")
+        say(f"INT8 is refused: {'; '.join(ruling.reasons)}. Quantising again, with more of the first layers in float")
         best, outcome, int8 = measured(made.careful(), "int8")
         ruling = rule(reference, best)
         tries.append(("int8, careful", ruling))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,17 @@ from models.telemetry import no_telemetry
 with no_telemetry():
     import nncf
 
+_CONVOLUTIONS = ("Convolution", "GroupConvolution")
+
 Shape = tuple[int, int, int]
 """Channels, height and width of a net's input."""
 
 IN_FLOAT = ("AvgPool", "Interpolate", "Concat", "ReduceMean")
 """The CPU plugin corrupts the border of a padded average pool behind an asymmetric FakeQuantize; what joins features of
 several depths, and what follows, decides where the line lies."""
+
+FIRST, FIRST_CAREFUL = 1, 6
+"""Convolutions from the picture on that stay in float: as a rule, and where the gate refused that."""
 
 
 def export(net: nn.Module, shape: Shape, outputs: Sequence[str]) -> ov.Model:
@@ -38,25 +43,31 @@ def export(net: nn.Module, shape: Shape, outputs: Sequence[str]) -> ov.Model:
 
 
 def quantised(
-    graph: ov.Model, pictures: Sequence[NDArray[np.float32]], *, in_float: Iterable[str] = (), fast: bool = True
+    graph: ov.Model,
+    pictures: Sequence[NDArray[np.float32]],
+    *,
+    first: int = FIRST,
+    symmetric: bool = True,
 ) -> ov.Model:
     """The graph in INT8, its ranges taken from all of these pictures, normalised, (1, C, H, W) each.
 
-    in_float: names of further nodes that stay as they are. fast=False also corrects biases layer by layer: slower to
-    make, closer to FP32. Weights keep a bit free, so that no 16-bit sum overflows on a CPU without VNNI: the graph
-    gives the same numbers on every computer.
+    first: so many convolutions from the picture on stay as they are, because a defect of low contrast is a few of
+    their steps; symmetric: zero lies in the middle of every range (decision 0049). Weights keep a bit free, so that no
+    16-bit sum overflows on a CPU without VNNI: the graph gives the same numbers on every computer.
     """
     nncf.set_log_level(logging.ERROR)
+    named = _named_by_place(graph)
+    near = [node.get_friendly_name() for node in named.get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS]
     careful: Any = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
     with no_telemetry():
         quantize: Any = nncf.quantize
         return quantize(
-            graph,
+            named,
             nncf.Dataset(list(pictures)),
             subset_size=len(pictures),
-            preset=nncf.QuantizationPreset.MIXED,
-            fast_bias_correction=fast,
-            ignored_scope=nncf.IgnoredScope(types=list(IN_FLOAT), names=list(in_float), validate=False),
+            preset=nncf.QuantizationPreset.PERFORMANCE if symmetric else nncf.QuantizationPreset.MIXED,
+            fast_bias_correction=True,
+            ignored_scope=nncf.IgnoredScope(types=list(IN_FLOAT), names=near[:first], validate=False),
             advanced_parameters=careful,
         )
 
@@ -86,14 +97,20 @@ def scaled(graph: ov.Model, offset: float, scale: float) -> ov.Model:
 
 
 def save(graph: ov.Model, path: Path) -> None:
-    """Write `path` (.xml) and its weights beside it; FP32 weights stay FP32.
-
-    Layers are named by their place: the names that converters give hold counters of the process, and the same build
-    would have another hash in another process.
-    """
+    """Write `path` (.xml) and its weights beside it; FP32 weights stay FP32."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    named = graph.clone()
+    named = _named_by_place(graph)
     named.set_friendly_name(path.stem)
-    for place, node in enumerate(named.get_ordered_ops()):
-        node.set_friendly_name(f"{node.get_type_name()}_{place}")
     ov.save_model(named, str(path), compress_to_fp16=False)
+
+
+def _named_by_place(graph: ov.Model) -> ov.Model:
+    """A copy whose layers are named by their place.
+
+    The names that converters give hold counters of the process: the same build would have another hash in another
+    process, and NNCF, which goes by names, would take layers in another order.
+    """
+    named = graph.clone()
+    for place, node in enumerate(named.get_ordered_ops()):
+        node.set_friendly_name(f"{node.get_type_name()}_{place:04}")
+    return named

@@ -171,7 +171,10 @@ def build(data: Path, out: Path, seed: int, steps: int) -> dict[str, Any]:
     say("quantising to INT8")
     chosen = tile_fit.calibration_pictures(fitted, CALIBRATION, seed)
     calibration = [backbone.normalised(picture[None]).numpy() for picture in chosen]
-    graphs: dict[Precision, ov.Model] = {"fp32": graph, "int8": quantise.quantised(graph, calibration)}
+    graphs: dict[Precision, ov.Model] = {
+        "fp32": graph,
+        "int8": quantise.quantised(graph, calibration, first=0, symmetric=False),
+    }
     folder = out / "packages" / NAME / VERSION
     pack(graphs, validation, folder, manifest(training_hash, {}, seed))
     package = open_package(out / "packages", NAME, VERSION)

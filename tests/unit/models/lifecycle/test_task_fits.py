@@ -200,7 +200,9 @@ def fitted_on(
 ) -> anomaly_fit.AnomalyHead:
     known = np.array(defective, bool)
     say = (said if said is not None else []).append
-    return anomaly_fit.fit(grey_levels, good, held, known, plan, say)  # type: ignore[arg-type]
+    head, look = anomaly_fit.fit(grey_levels, good, held, known, plan, say)  # type: ignore[arg-type]
+    assert look in plan.looks
+    return head
 
 
 def test_what_is_good_in_one_place_is_an_anomaly_in_another() -> None:
