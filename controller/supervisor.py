@@ -47,6 +47,7 @@ class SupervisedChild(Generic[S]):
     starting_s: the same until its first message, where that may take longer; None: as silence_s.
     pace_s: how long a message to the child may wait; None sends each at once, for a child on the way to an answer.
     niceness: how far the child gives way to the deciding process.
+    direct: the loop reads what the child says by itself, where the system can: 150 us sooner than through a thread.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class SupervisedChild(Generic[S]):
         starting_s: float | None = None,
         pace_s: float | None = PACE_S,
         niceness: int = 10,
+        direct: bool = False,
     ) -> None:
         self._name, self._entry, self._settings, self._protocol = name, entry, settings, protocol
         self._on_message, self._on_health = on_message, on_health
         self._silence_s, self._starting_s = silence_s, silence_s if starting_s is None else starting_s
         self._pace_s, self._niceness = pace_s, niceness
+        self._direct = direct and os.name == "posix"
         self._done: asyncio.Event | None = None
         self._channel: Channel | None = None
         self._pid: int | None = None
@@ -184,16 +187,31 @@ class SupervisedChild(Generic[S]):
 
         def deliver(message: Message) -> None:
             inbox.release()
+            tell(message)
+
+        def hear(message: Message) -> None:
+            life.heard_at = time.monotonic()
+            tell(message)
+
+        def tell(message: Message) -> None:
             if life.silent:
                 life.silent = False
                 self._on_health(self._name, Health.NORMAL, "")
             self._on_message(message)
 
-        channel = Channel(ours, self._protocol, self._protocol.to_parent, take, life.close, pace_s=self._pace_s)
+        channel = Channel(
+            ours,
+            self._protocol,
+            self._protocol.to_parent,
+            hear if self._direct else take,
+            life.close,
+            pace_s=self._pace_s,
+            loop=loop if self._direct else None,
+        )
         self._pid, self._channel = process.pid, channel
         channel.start()
         try:
-            why = self._watch(life)
+            why = self._watch(life, loop)
         finally:
             self._channel, self._pid = None, None
             channel.close()
@@ -203,14 +221,33 @@ class SupervisedChild(Generic[S]):
             self._coalesced += counts.coalesced
         return f"{why} (exit code {code})"
 
-    def _watch(self, life: _Life) -> str:
+    def _watch(self, life: _Life, loop: asyncio.AbstractEventLoop) -> str:
         while not life.closed.wait(POLL_S):
-            silent_s = time.monotonic() - life.heard_at
-            limit_s = self._starting_s if life.silent else self._silence_s
-            if limit_s is not None and silent_s > limit_s:
+            silent_s = self._silent_s(life)
+            # A loop that was held up has not heard what the child said meanwhile: it is given the time to.
+            if silent_s is not None and self._direct:
+                _let_go_round(loop, life)
+                silent_s = self._silent_s(life)
+            if silent_s is not None:
                 life.hung = True
                 return f"silent for {silent_s:.0f} s"
         return life.why
+
+    def _silent_s(self, life: _Life) -> float | None:
+        """How long it has been silent, where that is too long."""
+        silent_s = time.monotonic() - life.heard_at
+        limit_s = self._starting_s if life.silent else self._silence_s
+        return silent_s if limit_s is not None and silent_s > limit_s else None
+
+
+def _let_go_round(loop: asyncio.AbstractEventLoop, life: _Life) -> None:
+    """Wait until the loop has looked at its connections once more, or the child's life is over."""
+    # In the second round: what was readable is taken up behind what was called before the loop looked.
+    for _ in range(2):
+        passed = threading.Event()
+        _call(loop, passed.set)
+        while not (passed.wait(POLL_S) or life.closed.is_set() or loop.is_closed()):
+            pass
 
 
 def next_pause(before_s: float, lived_s: float) -> float:

@@ -86,6 +86,7 @@ class GenicamCamera:
             starting_s=_STARTING_S,
             pace_s=None,
             niceness=0,
+            direct=True,
         )
         self._child.start()
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from controller.channel import Message, Protocol
+from controller.channel import WHOLE, Message, Protocol
 
 Acquisition = Literal["software", "hardware", "free_running"]
 Sdk = Literal["gentl", "pylon"]
@@ -102,4 +102,5 @@ PROTOCOL = Protocol(
     2,
     to_parent=(CameraUp, CameraLost, FeatureRefused, FrameTaken, FrameSpoilt, CameraAlive),
     to_child=(Expose, BeginAnew),
+    largest=WHOLE,
 )

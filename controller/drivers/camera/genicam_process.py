@@ -22,6 +22,8 @@ _CLOCK_ERROR_NS = 2_000_000
 """How far the device's clock may be off when frames are told apart by it."""
 _STRANGE_NS = 10_000_000_000
 """A frame that is so old, or from the future, carries another clock than the one that the device tells."""
+_LONGEST_WHY = 2000
+"""Characters of a producer's complaint that travel."""
 _TRIGGERED_S = 2.0
 """How long a software-triggered frame is waited for before the trigger counts as lost."""
 _LOOK_S, _SHORT_LOOK_S = 0.02, 0.001
@@ -51,8 +53,9 @@ def _keep_open(duty: CameraDuty, settings: say.GenicamSettings, channel: Channel
         try:
             duty.run(open_device(settings))
         except DeviceGone as gone:
-            if str(gone) != told:
-                told = str(gone)
+            why = str(gone)[:_LONGEST_WHY]
+            if why != told:
+                told = why
                 channel.offer(say.CameraLost(told))
             channel.offer(say.CameraAlive(), key="alive")
             time.sleep(_REOPEN_S)

@@ -93,10 +93,9 @@ class JoinedFrames:
         finally:
             # Out of the table as well: a frame that comes after this belongs to nobody.
             self._waiting.pop(part, None)
-            self._step(PartGivenUp(part))
-            if future.done() and not future.cancelled():
-                # Said once, also where it came in the same turn of the loop as the deadline.
-                future.exception()
+            # Asking for the error says it, also where it came in the same turn of the loop as the deadline.
+            if not future.done() or future.cancelled() or future.exception() is not None:
+                self._step(PartGivenUp(part))
         if frame.exposed_at > until:
             raise DeviceTimeout(self._name, f"frame {frame.counter} was exposed after the part had left")
         return frame

@@ -8,14 +8,14 @@ import threading
 from multiprocessing.connection import Connection
 from typing import Any
 
-from controller.channel import Channel, Message, Protocol
+from controller.channel import WHOLE, Channel, Message, Protocol
 
 
 class Said(Message, frozen=True):
     text: str
 
 
-PROTOCOL = Protocol("children", 1, to_parent=(Said,), to_child=(Said,))
+PROTOCOL = Protocol("children", 1, to_parent=(Said,), to_child=(Said,), largest=WHOLE)
 
 
 def _until_closed(connection: Connection, text: str, answer: bool) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 import msgspec
 import pytest
 
-from controller.channel import Channel, Goodbye, Hello, Message, Protocol
+from controller.channel import WHOLE, Channel, Goodbye, Hello, Message, Protocol
 
 TIMEOUT_S = 10.0
 MEGABYTE = 1 << 20
@@ -32,11 +35,13 @@ PROTOCOL = Protocol("test", 3, to_parent=(Up,), to_child=(Down,))
 class End:
     """One end of a channel and what its callbacks heard."""
 
-    def __init__(self, connection: Connection, accepts: tuple[type[Message], ...], **options: Any) -> None:
+    def __init__(
+        self, connection: Connection, protocol: Protocol, accepts: tuple[type[Message], ...], **options: Any
+    ) -> None:
         self.heard: list[Any] = []
         self.closed: list[str] = []
         self._news = threading.Condition()
-        self.channel = Channel(connection, PROTOCOL, accepts, self._message, self._closed, **options)
+        self.channel = Channel(connection, protocol, accepts, self._message, self._closed, **options)
         self.channel.start()
 
     def _message(self, message: Any) -> None:
@@ -59,20 +64,22 @@ class End:
 
 
 class Pair:
-    """A parent's end, and the pipe's other end."""
+    """A parent's end, and the pipe's other end. loop: what the parent's end reads on; None: on a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._loop = loop
         self.ours, self.theirs = multiprocessing.Pipe()
         self.ends: list[End] = []
         self.child_lent = False
 
     def parent(self, **options: Any) -> End:
-        self.ends.append(End(self.ours, PROTOCOL.to_parent, **options))
+        protocol = PROTOCOL if self._loop is None else replace(PROTOCOL, largest=WHOLE)
+        self.ends.append(End(self.ours, protocol, PROTOCOL.to_parent, loop=self._loop, **options))
         return self.ends[-1]
 
     def child(self, **options: Any) -> End:
         self.child_lent = True
-        self.ends.append(End(self.theirs, PROTOCOL.to_child, **options))
+        self.ends.append(End(self.theirs, PROTOCOL, PROTOCOL.to_child, **options))
         return self.ends[-1]
 
     def greet(self) -> None:
@@ -93,9 +100,24 @@ def spin(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never came true")
 
 
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    made = Pair()
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that goes round in a thread of its own."""
+    made = asyncio.new_event_loop()
+    thread = threading.Thread(target=made.run_forever)
+    thread.start()
+    yield made
+    made.call_soon_threadsafe(made.stop)
+    thread.join(TIMEOUT_S)
+    made.close()
+
+
+ON_LOOP = pytest.param("loop", marks=pytest.mark.skipif(os.name != "posix", reason="a loop reads pipes on POSIX only"))
+
+
+@pytest.fixture(params=["thread", ON_LOOP])
+def pair(request: pytest.FixtureRequest, loop: asyncio.AbstractEventLoop) -> Iterator[Pair]:
+    made = Pair(loop if request.param == "loop" else None)
     yield made
     for end in made.ends:
         end.channel.close()
@@ -263,3 +285,17 @@ def test_a_message_that_cannot_be_encoded_closes_instead_of_raising(pair: Pair) 
     parent = pair.parent()
     assert parent.channel.offer(Down(1 << 80))
     assert "cannot be encoded" in parent.wait_closed()
+
+
+def test_a_loop_reads_no_protocol_whose_messages_may_come_in_pieces(loop: asyncio.AbstractEventLoop) -> None:
+    with pytest.raises(ValueError, match="16384"):
+        Channel(multiprocessing.Pipe()[0], PROTOCOL, PROTOCOL.to_parent, print, print, loop=loop)
+
+
+def test_a_loop_that_is_closed_ends_the_talk() -> None:
+    ended, (ours, theirs) = asyncio.new_event_loop(), multiprocessing.Pipe()
+    ended.close()
+    end = End(ours, replace(PROTOCOL, largest=WHOLE), PROTOCOL.to_parent, loop=ended)
+    theirs.send_bytes(msgspec.msgpack.encode(Hello(PROTOCOL.name, PROTOCOL.version)))
+    assert "the loop" in end.wait_closed()
+    theirs.close()

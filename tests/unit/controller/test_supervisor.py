@@ -27,6 +27,7 @@ from statemachines.vocabulary import Health
 
 ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 20.0
+both_ways = pytest.mark.parametrize("direct", [False, True])
 posix = pytest.mark.skipif(os.name != "posix", reason="signals that stop or kill another process are POSIX")
 
 
@@ -94,8 +95,9 @@ def gone(pid: int) -> bool:
     return state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-async def test_a_child_gets_its_settings_talks_and_ends_with_the_run() -> None:
-    async with running(Watched("echo")) as watched:
+@both_ways
+async def test_a_child_gets_its_settings_talks_and_ends_with_the_run(direct: bool) -> None:
+    async with running(Watched("echo", direct=direct)) as watched:
         await watched.until(lambda: watched.heard == ["hello"])
         pid = watched.child.pid
         assert pid is not None
@@ -111,9 +113,10 @@ async def test_a_child_gets_its_settings_talks_and_ends_with_the_run() -> None:
         assert gone(pid)
 
 
+@both_ways
 @posix
-async def test_a_killed_child_is_replaced() -> None:
-    async with running(Watched("echo")) as watched:
+async def test_a_killed_child_is_replaced(direct: bool) -> None:
+    async with running(Watched("echo", direct=direct)) as watched:
         await watched.until(lambda: len(watched.heard) == 1)
         first = watched.child.pid
         assert first is not None
@@ -134,14 +137,16 @@ async def test_a_child_that_never_works_is_never_called_healthy() -> None:
         assert watched.child.restarts >= 1
 
 
-async def test_a_childs_last_words_are_the_reason() -> None:
-    async with running(Watched("explains", "the port is taken")) as watched:
+@both_ways
+async def test_a_childs_last_words_are_the_reason(direct: bool) -> None:
+    async with running(Watched("explains", "the port is taken", direct=direct)) as watched:
         await watched.until(lambda: bool(watched.health))
         assert watched.health[0] == ("echo", Health.MAINTENANCE, "the port is taken (exit code 0)")
 
 
-async def test_a_silent_child_counts_as_hung() -> None:
-    async with running(Watched("mute", silence_s=0.1)) as watched:
+@both_ways
+async def test_a_silent_child_counts_as_hung(direct: bool) -> None:
+    async with running(Watched("mute", silence_s=0.1, direct=direct)) as watched:
         await watched.until(lambda: bool(watched.health))
         assert watched.states[0] is Health.MAINTENANCE
         assert "silent for" in watched.health[0][2]
@@ -166,8 +171,9 @@ async def test_a_stopped_child_is_killed() -> None:
     assert gone(pid)
 
 
-async def test_a_child_that_says_too_much_waits_for_the_loop() -> None:
-    async with running(Watched("floods")) as watched:
+@both_ways
+async def test_a_child_that_says_too_much_waits_for_the_loop(direct: bool) -> None:
+    async with running(Watched("floods", direct=direct)) as watched:
         await watched.until(lambda: len(watched.heard) >= 1)
         before = len(watched.heard)
         # The loop stands still, and the child does not: only so much may have piled up.
@@ -176,6 +182,16 @@ async def test_a_child_that_says_too_much_waits_for_the_loop() -> None:
         assert len(watched.heard) - before <= UNDELIVERED
         await watched.until(lambda: len(watched.heard) == 2000)
         assert watched.heard == [str(number) for number in range(2000)]
+
+
+async def test_a_child_is_not_hung_because_the_loop_was_held_up() -> None:
+    async with running(Watched("echo", silence_s=1.0, starting_s=TIMEOUT_S, direct=True)) as watched:
+        await watched.until(lambda: len(watched.heard) == 1)
+        assert watched.say("are you there")
+        # It answers meanwhile, and the loop cannot hear it.
+        time.sleep(2.2)
+        await watched.until(lambda: len(watched.heard) == 2)
+        assert watched.states == [Health.NORMAL]
 
 
 @posix
