@@ -1,8 +1,8 @@
 """Frames from a camera's process without a copy in the deciding one: a pool of slots in shared memory.
 
-The camera's process writes into a free slot and tells its number over the channel; the deciding process lends the
-slot's pixels out as a read-only array, and the slot is free again when the last reference to that array is gone. A pool
-without a free slot loses the frame, counted, on the camera's side: nothing grows and nobody waits.
+The camera's process takes a free slot, tells its number over the channel and copies the frame; the deciding process
+lends the slot's pixels out as a read-only array, and the slot is free again when the last reference to that array is
+gone. A pool without a free slot loses the frame, counted, on the camera's side: nothing grows and nobody waits.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Pixels = NDArray[np.uint8]
 
 _PAGE = 4096
 _HEADER = 2 * _PAGE
-_FREE, _FILLED, _LENT = 0, 1, 2
+_FREE, _TAKEN, _LENT = 0, 1, 2
 _HELD: list[Segment] = []
 """Memory whose pixels were still held when their pool was closed."""
 
 
 class FramePool:
-    """One pool. The deciding process makes it by `create` and lends; the camera's process uses `attach` and puts.
+    """One pool. The deciding process makes it by `create` and lends; the camera's process uses `attach` and fills.
 
     slots: frames that may be held at once. largest: bytes of the largest frame.
     """
@@ -57,39 +57,46 @@ class FramePool:
 
     # --- the camera's side ------------------------------------------------------------------------------------
 
-    def put(self, pixels: Pixels, stamp: int) -> int | None:
-        """Copy a frame into a free slot; its number, or None where no slot is free or the frame is too large.
+    def reserve(self, size: int, stamp: int) -> int | None:
+        """A free slot for a frame of so many bytes; its number, or None where no slot is free or it is too large.
 
         stamp: what tells this frame from every other that may lie in the slot.
         """
-        if pixels.nbytes > self.largest:
+        if size > self.largest:
             return None
         # The first free one, not the next in a circle: memory that was written to lately is still in the cache.
         for slot in range(self.slots):
             if self._state[slot] == _FREE:
-                np.copyto(self._place(slot, pixels.nbytes).reshape(pixels.shape), pixels)
                 self._stamp[slot] = stamp
-                self._state[slot] = _FILLED
+                self._state[slot] = _TAKEN
                 return slot
         return None
 
+    def fill(self, slot: int, pixels: Pixels) -> None:
+        """Copy a frame into the slot that was reserved for it; nobody may look at it before it is told that it is.
+
+        One frame at a time: a slot that the other side lets go of meanwhile must not be reserved before this returns.
+        """
+        np.copyto(self._place(slot, pixels.nbytes).reshape(pixels.shape), pixels)
+
     def put_back(self, slot: int) -> None:
-        """Free a slot that was filled and could not be told of."""
+        """Free a slot that was reserved and could not be told of."""
         self._state[slot] = _FREE
 
     def reclaim(self) -> None:
-        """Free what the camera's process before this one has filled and nobody has taken."""
-        self._state[self._state == _FILLED] = _FREE
+        """Free what the camera's process before this one has reserved and nobody was lent."""
+        self._state[self._state == _TAKEN] = _FREE
 
     # --- the deciding side ------------------------------------------------------------------------------------
 
     def lend(self, slot: int, shape: tuple[int, ...], stamp: int) -> Pixels | None:
         """The pixels of a slot that was told of, read-only; the slot is free once nobody holds them any more.
 
+        They may still be copied there: they are the frame's once that is told, too.
         None where another frame lies in it: a process that died had told of this one.
         """
         whole = self._place(slot, math.prod(shape))
-        if self._state[slot] != _FILLED or self._stamp[slot] != stamp:
+        if self._state[slot] != _TAKEN or self._stamp[slot] != stamp:
             return None
         self._state[slot] = _LENT
         # Every view keeps the whole alive, so the slot is never written to under anybody's eyes. It is told by a bare

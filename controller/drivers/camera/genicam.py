@@ -7,14 +7,14 @@ import os
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.drivers.camera import genicam_messages as say
 from controller.drivers.camera.counting import RisingCounter
 from controller.drivers.camera.genicam_process import run_genicam
 from controller.drivers.camera.joined_frames import JoinedFrames
-from controller.errors import ConfigError, DeviceRefused, DeviceTimeout, DeviceUnavailable
+from controller.errors import ConfigError, DeviceError, DeviceRefused, DeviceTimeout, DeviceUnavailable
 from controller.frame_pool import FramePool
 from controller.supervisor import SupervisedChild
 from models.frame import Frame
@@ -26,6 +26,22 @@ SILENCE_S = 1.0
 
 _STARTING_S = 20.0
 """To start a process and load a producer takes a second, and several on a busy machine."""
+
+
+class _Copy:
+    """How the copy of one frame stands. over: it has ended; whole: all of the frame is there."""
+
+    __slots__ = ("over", "whole")
+
+    def __init__(self) -> None:
+        self.over, self.whole = asyncio.Event(), False
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming(Frame):
+    """A frame whose pixels may still be on their way."""
+
+    copy: _Copy = field(default_factory=_Copy)
 
 
 class GenicamCamera:
@@ -47,12 +63,13 @@ class GenicamCamera:
         self._why = "not open"
         self._serial = settings.name
         self._token = 0
-        self._waiting: dict[int, asyncio.Future[Frame]] = {}
+        self._waiting: dict[int, asyncio.Future[_Coming]] = {}
+        self._copy = _Copy()
         self._counter = RisingCounter()
         # Frames that wait for their part keep their place in the pool: most of it is for those in work.
         rules = JoinRules(window_ns=settings.window_ns, kept=max(4, min(16, settings.pool // 3)))
         watched = settings.acquisition == "hardware"
-        self._joined = JoinedFrames(settings.name, rules, self._begin_anew, watched=watched)
+        self._joined = JoinedFrames[_Coming](settings.name, rules, self._begin_anew, watched=watched)
         self._tell: Callable[[str], None] = lambda _why: None
 
     def watch(self, tell: Callable[[str], None]) -> None:
@@ -112,7 +129,14 @@ class GenicamCamera:
             frame = await self._triggered(child, until, deadline)
         else:
             frame = await self._joined.wait(part, expose_at, until, deadline)
-        return replace(frame, view=view)
+        if not frame.copy.whole:
+            try:
+                await self._until_whole(frame.copy, deadline)
+            except DeviceError:
+                # Whoever keeps the error keeps what its traceback refers to, and the slot with it.
+                del frame
+                raise
+        return Frame(view, frame.pixels, frame.exposed_at, frame.counter, frame.camera, frame.exposure_ns)
 
     async def close(self) -> None:
         """End the process. Never raises."""
@@ -127,13 +151,13 @@ class GenicamCamera:
         if pool is not None:
             pool.close()
 
-    async def _triggered(self, child: SupervisedChild[say.GenicamSettings], until: Ns, deadline: Ns) -> Frame:
+    async def _triggered(self, child: SupervisedChild[say.GenicamSettings], until: Ns, deadline: Ns) -> _Coming:
         now = time.monotonic_ns()
         if now > until:
             raise DeviceTimeout(self._name, "was asked to expose after the part had left")
         self._token += 1
         token = self._token
-        future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[_Coming] = asyncio.get_running_loop().create_future()
         self._waiting[token] = future
         try:
             if not child.offer(say.Expose(token)):
@@ -146,12 +170,24 @@ class GenicamCamera:
             # A frame that comes after this belongs to nobody: it is given back as soon as it arrives.
             self._waiting.pop(token, None)
 
+    async def _until_whole(self, copy: _Copy, deadline: Ns) -> None:
+        """The frame was told of when it came, so that its part is found while it is copied. Raises DeviceError."""
+        try:
+            async with asyncio.timeout(max(deadline - time.monotonic_ns(), 0) / 1e9):
+                await copy.over.wait()
+        except TimeoutError as error:
+            raise DeviceTimeout(self._name, "its frame was not copied before the deadline") from error
+        if not copy.whole:
+            raise DeviceUnavailable(self._name, self._why)
+
     # --- what the process says --------------------------------------------------------------------------------
 
     def _heard(self, message: Any) -> None:
         match message:
             case say.FrameTaken():
                 self._take(message)
+            case say.FrameWhole():
+                self._end_copy(whole=True)
             case say.FrameSpoilt(token, why):
                 future = self._waiting.get(token)
                 if future is not None and not future.done():
@@ -194,14 +230,21 @@ class GenicamCamera:
             if not future.done():
                 future.set_exception(DeviceUnavailable(self._name, why))
         self._joined.fail(lambda: DeviceUnavailable(self._name, why))
+        self._end_copy(whole=False)
+
+    def _end_copy(self, *, whole: bool) -> None:
+        # The camera's process copies one frame after the other: it is the last one's.
+        self._copy.whole |= whole
+        self._copy.over.set()
 
     def _take(self, taken: say.FrameTaken) -> None:
-        """A frame is in the pool. It is lent at once: whoever lets go of it, on whatever way, frees its slot."""
+        """A frame has its slot. It is lent at once: whoever lets go of it, on whatever way, frees it."""
         pixels = None if self._pool is None else self._pool.lend(taken.slot, taken.shape, taken.exposed_at)
         if pixels is None:
             return
         counter, exposure_ns = self._counter.of(taken.counter), taken.exposure_ns or None
-        frame = Frame("", pixels, taken.exposed_at, counter, self._serial, exposure_ns)
+        self._copy = _Copy()
+        frame = _Coming("", pixels, taken.exposed_at, counter, self._serial, exposure_ns, self._copy)
         future = self._waiting.get(taken.token)
         if future is not None and not future.done():
             future.set_result(frame)

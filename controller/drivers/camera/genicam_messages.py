@@ -71,7 +71,8 @@ class FeatureRefused(Message, frozen=True):
 
 
 class FrameTaken(Message, frozen=True):
-    """A frame lies in the pool. token: of the Expose that asked for it, 0 where nobody did.
+    """A frame came and has its slot in the pool, to which it is being copied. token: of the Expose that asked for it, 0
+    where nobody did.
 
     exposed_at: start of exposure, monotonic ns. clocked: that is the device's own time, and not that of arrival or
     command. counter: the device's own frame number.
@@ -84,6 +85,12 @@ class FrameTaken(Message, frozen=True):
     exposed_at: int
     clocked: bool
     exposure_ns: int
+
+
+class FrameWhole(Message, frozen=True):
+    """The frame of the last FrameTaken is copied: its pixels may be looked at."""
+
+    slot: int
 
 
 class FrameSpoilt(Message, frozen=True):
@@ -99,8 +106,8 @@ class CameraAlive(Message, frozen=True):
 
 PROTOCOL = Protocol(
     "linegate-camera",
-    2,
-    to_parent=(CameraUp, CameraLost, FeatureRefused, FrameTaken, FrameSpoilt, CameraAlive),
+    3,
+    to_parent=(CameraUp, CameraLost, FeatureRefused, FrameTaken, FrameWhole, FrameSpoilt, CameraAlive),
     to_child=(Expose, BeginAnew),
     largest=WHOLE,
 )

@@ -220,13 +220,17 @@ class CameraDuty:
             raise _Unusable(f"a frame's time is {off_s:+.0f} s off what TimestampLatch tells: they are two clocks")
         size = frame.width, frame.height
         pixels = np.ascontiguousarray(to_pixels(frame.bytes_, frame.pixel_format, *size, frame.padding))
-        slot = self._pool.put(pixels, exposed_at)
+        slot = self._pool.reserve(pixels.nbytes, exposed_at)
         if slot is None:
             raise _Unusable(f"no room for a frame of {pixels.nbytes} bytes: {self._pool.slots} frames are held already")
         taken = say.FrameTaken(slot, pixels.shape, token, counter, exposed_at, clocked, self._exposure_ns)
         # From this thread: its next look for a frame may keep the interpreter from the channel's own for milliseconds.
         if not self._channel.send(taken):
             self._pool.put_back(slot)
+            return
+        # The deciding process finds the frame's part meanwhile.
+        self._pool.fill(slot, pixels)
+        self._channel.send(say.FrameWhole(slot))
 
     def _number(self, frame: RawFrame) -> int:
         return self._counter + 1 if frame.frame_id is None else frame.frame_id

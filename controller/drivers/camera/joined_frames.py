@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from controller.drivers.camera.surplus_log import SurplusLog
 from controller.errors import DeviceError, DeviceRefused, DeviceTimeout
@@ -26,8 +27,10 @@ from statemachines.frame_join_words import (
 )
 from statemachines.vocabulary import Ns, PartKey
 
+F = TypeVar("F", bound=Frame)
 
-class JoinedFrames:
+
+class JoinedFrames(Generic[F]):
     """Of one camera that the line triggers, or that runs freely. On the deciding loop.
 
     rules: the window, and how many frames may wait. watched: each frame is a part that the line saw, so that one
@@ -38,8 +41,8 @@ class JoinedFrames:
         self._name, self._begin_anew = name, begin_anew
         self._join = FrameJoin(rules)
         self._token = 0
-        self._frames: dict[int, Frame] = {}
-        self._waiting: dict[PartKey, asyncio.Future[Frame]] = {}
+        self._frames: dict[int, F] = {}
+        self._waiting: dict[PartKey, asyncio.Future[F]] = {}
         self._spoilt: deque[tuple[int, str]] = deque(maxlen=rules.kept)
         self._asked = False
         self._log = SurplusLog(name) if watched else None
@@ -61,7 +64,7 @@ class JoinedFrames:
         """A frame came that cannot be used; whose it is shows when somebody waits in vain."""
         self._spoilt.append((time.monotonic_ns(), why))
 
-    def take(self, frame: Frame, *, clocked: bool) -> None:
+    def take(self, frame: F, *, clocked: bool) -> None:
         """The camera delivered a frame. clocked: its time is the camera's own."""
         self._token += 1
         self._frames[self._token] = frame
@@ -77,9 +80,9 @@ class JoinedFrames:
         if self._log is not None:
             self._log.close()
 
-    async def wait(self, part: PartKey, expose_at: Ns, until: Ns, deadline: Ns) -> Frame:
+    async def wait(self, part: PartKey, expose_at: Ns, until: Ns, deadline: Ns) -> F:
         """The frame that was exposed around `expose_at` and is this part's. Raises DeviceError."""
-        future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[F] = asyncio.get_running_loop().create_future()
         self._waiting[part] = future
         try:
             self._step(PartExpected(part, expose_at))
@@ -125,14 +128,14 @@ class JoinedFrames:
                         self._asked = True
                         self._begin_anew(why)
 
-    def _hand_over(self, part: PartKey, frame: Frame) -> None:
+    def _hand_over(self, part: PartKey, frame: F) -> None:
         future = self._waiting.get(part)
         if future is None or future.done():
             self._drop(frame, "its part was given up")
         else:
             future.set_result(frame)
 
-    def _drop(self, frame: Frame, why: str) -> None:
+    def _drop(self, frame: F, why: str) -> None:
         self.surplus += 1
         if self._log is not None:
             self._log.note(frame.counter, why)

@@ -42,11 +42,21 @@ def raw(frame_id: int | None, clock_ns: int | None = None) -> RawFrame:
 Look = Callable[[], RawFrame | None]
 
 
+class Filled(Message, frozen=True):
+    """The frame was copied to the pool."""
+
+
+class PutBack(Message, frozen=True):
+    """The slot was freed again."""
+
+
 class Bench:
     """A camera whose looks for frames follow a script; it is both the camera and the talk that ends with the script."""
 
     serial = model = "script"
     incomplete = 0
+    heard = True
+    """Whether the other side is there."""
 
     def __init__(self, acquisition: Acquisition, monkeypatch: pytest.MonkeyPatch, *, clocked: bool = False) -> None:
         self.clock, self.clocked = Clock(), clocked
@@ -108,12 +118,32 @@ class Bench:
         return True
 
     def send(self, message: Message) -> bool:
-        assert isinstance(message, say.FrameTaken), "only what is on the way to an answer waits for the other side"
+        on_the_way = isinstance(message, (say.FrameTaken, say.FrameWhole))
+        assert on_the_way, "only what is on the way to an answer waits for the other side"
         self.told.append(message)
-        return True
+        return self.heard
 
-    def put(self, pixels: Any, stamp: int) -> int:
+    def reserve(self, size: int, stamp: int) -> int:
         return 0
+
+    def fill(self, slot: int, pixels: Any) -> None:
+        self.told.append(Filled())
+
+    def put_back(self, slot: int) -> None:
+        self.told.append(PutBack())
+
+
+def test_a_frame_is_called_whole_after_it_was_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench("hardware", monkeypatch)
+    assert bench.run([bench.after(4, raw(1))]) == [1]
+    assert [type(told) for told in bench.told[-3:]] == [say.FrameTaken, Filled, say.FrameWhole]
+
+
+def test_nothing_is_copied_where_nobody_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench("hardware", monkeypatch)
+    bench.heard = False
+    bench.run([bench.after(4, raw(1))])
+    assert [type(told) for told in bench.told[-2:]] == [say.FrameTaken, PutBack]
 
 
 def test_a_frame_whose_arrival_nobody_saw_is_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
