@@ -78,6 +78,17 @@ class Bench:
             dwell(0.02)
         raise RigBroken(f"the journal got no event {kind!r} within {timeout_s:.0f} s")
 
+    def logged(self) -> str:
+        """The station's log."""
+        return self.rig.workspace.log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_logged(self, text: str, after: int, timeout_s: float = 20.0) -> None:
+        """Wait until the station's log names it, beyond its first `after` characters."""
+        until = time.monotonic() + timeout_s
+        while text not in self.logged()[after:]:
+            assert time.monotonic() < until, f"the log does not name {text} within {timeout_s:.0f} s"
+            dwell(0.02)
+
     def journal_row(self, session: int, seq: int, timeout_s: float = 4.0) -> JournalRow:
         """What the journal says of a part that ended."""
         until = time.monotonic() + timeout_s

@@ -183,15 +183,15 @@ def _tag(bench: Bench, sequence: str, four_phase: str) -> str:
 
 
 def _defective(bench: Bench, defect: TagDefect) -> None:
+    before = len(bench.logged())
     bench.rig.end_plc()
     bench.rig.start_plc((defect,))
     bench.begin()
     bench.wait_hindered()
+    bench.wait_logged(defect.name, before)
     dwell(1.0)
     live = bench.rig.plc.live
     assert live is not None and live.session_id == 0, "a session was opened over tags that are wrong"
-    log = bench.rig.workspace.log.read_text(encoding="utf-8", errors="replace")
-    assert defect.name in log, f"the log does not name {defect.name}"
     bench.inspect()
     bench.rig.end_plc()
     bench.rig.start_plc()
