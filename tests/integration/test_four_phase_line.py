@@ -16,21 +16,21 @@ SLOW_GATE_MS = 2500.0
 def counted_as_missed(folder: Path) -> set[int]:
     """Trigger numbers that the station's journal says were missed."""
     with JournalReader(folder / "data" / "journal.db") as reader:
-        events = [event["detail"] for event in reader.events("missed")]
+        events = [event["detail"] for event in reader.events("missed", limit=0)]
     return {int(event["first"]) + n for event in events for n in range(int(event["count"]))}
 
 
 def new_baselines(folder: Path) -> list[int]:
     """TriggerId at the start of each session but the first: a computer that starves loses its link now and then."""
     with JournalReader(folder / "data" / "journal.db") as reader:
-        return sorted(int(event["detail"]["baseline"]) for event in reader.events("baseline"))[1:]
+        return sorted(int(event["detail"]["baseline"]) for event in reader.events("baseline", limit=0))[1:]
 
 
 def warned(folder: Path) -> bool:
     """Whether the station said at its start that pulses can be missed: in its log and in its journal."""
     log = "trigger pulses can be missed" in (folder / "station.log").read_text(encoding="utf-8")
     with JournalReader(folder / "data" / "journal.db") as reader:
-        journal = any(event["detail"].get("source") == "trigger pulses" for event in reader.events("health"))
+        journal = any(event["detail"].get("source") == "trigger pulses" for event in reader.events("health", limit=0))
     assert log == journal
     return log
 

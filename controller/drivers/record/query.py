@@ -130,7 +130,7 @@ class JournalReader:
         return [self._detail(row) for row in self._rows(sql, (*values, limit))]
 
     def events(self, kind: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """The newest events of the audit trail, newest first."""
+        """The newest events of the audit trail, newest first. limit: 0 for all."""
         sql = "SELECT * FROM events WHERE kind = coalesce(?, kind) ORDER BY id DESC LIMIT ?"
         return [_event(row) for row in self._rows(sql, (kind, limit or -1))]
 
