@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
@@ -73,11 +74,14 @@ class MemoryWatch:
 
 
 def _family(pid: int) -> list[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except OSError:
-        return [pid]
-    return [pid, *(found for child in children for found in _family(int(child)))]
+    """The process and all below it. A process belongs to the thread that started it."""
+    found = [pid]
+    for thread in Path("/proc").glob(f"{pid}/task/*/children"):
+        with suppress(OSError):
+            found += [
+                process for child in thread.read_text(encoding="ascii").split() for process in _family(int(child))
+            ]
+    return found
 
 
 def _own_mb(pid: int) -> float:

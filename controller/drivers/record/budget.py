@@ -28,21 +28,21 @@ class FolderBudget:
         self._root, self._budget = root, budget_bytes
         self.used = 0
         self.error = ""
-        self._ok: deque[tuple[Path, int]] = deque()
-        self._others: deque[tuple[Path, int]] = deque()
-        self._added: set[Path] | None = set()
-        self._found: list[tuple[int, Path, int]] | None = None
+        self._ok: deque[bytes] = deque()
+        self._others: deque[bytes] = deque()
+        self._added: set[bytes] | None = set()
+        self._found: list[tuple[int, bytes]] | None = None
 
     def scan(self) -> None:
         """List the images of earlier runs, oldest first, and remove half-written ones. Slow; changes nothing else."""
-        found: list[tuple[int, Path, int]] = []
+        found: list[tuple[int, bytes]] = []
         for folder, _, names in os.walk(self._root):
             for name in names:
                 path = Path(folder) / name
                 with contextlib.suppress(OSError):
                     if name.endswith((".png", ".jpg")):
                         status = path.stat()
-                        found.append((status.st_mtime_ns, path, status.st_size))
+                        found.append((status.st_mtime_ns, self._noted(path, status.st_size)))
                     elif name.endswith(".tmp") and time.time() - path.stat().st_mtime > 60:
                         path.unlink()
         self._found = sorted(found)
@@ -51,11 +51,12 @@ class FolderBudget:
         """Take over what `scan` found, once it is done."""
         if self._found is None or self._added is None:
             return
-        older_ok: list[tuple[Path, int]] = []
-        older_others: list[tuple[Path, int]] = []
-        for _, path, size in self._found:
-            if path not in self._added:
-                (older_ok if is_ok_image(path) else older_others).append((path, size))
+        older_ok: list[bytes] = []
+        older_others: list[bytes] = []
+        for _, noted in self._found:
+            path, size = self._read(noted)
+            if noted not in self._added:
+                (older_ok if is_ok_image(path) else older_others).append(noted)
                 self.used += size
         self._ok.extendleft(reversed(older_ok))
         self._others.extendleft(reversed(older_others))
@@ -70,19 +71,28 @@ class FolderBudget:
             return False
         while self.used + size > self._budget:
             if self._ok:
-                self._delete(*self._ok.popleft())
+                self._delete(*self._read(self._ok.popleft()))
             elif self._others and not for_ok:
-                self._delete(*self._others.popleft())
+                self._delete(*self._read(self._others.popleft()))
             else:
                 return False
         return True
 
     def add(self, path: Path, size: int) -> None:
         """An image was written."""
-        (self._ok if is_ok_image(path) else self._others).append((path, size))
+        noted = self._noted(path, size)
+        (self._ok if is_ok_image(path) else self._others).append(noted)
         self.used += size
         if self._added is not None:
-            self._added.add(path)
+            self._added.add(noted)
+
+    def _noted(self, path: Path, size: int) -> bytes:
+        """What is kept of an image: a station has hundreds of thousands, and a Path is four times as large."""
+        return b"%d %s" % (size, os.fsencode(path.relative_to(self._root)))
+
+    def _read(self, noted: bytes) -> tuple[Path, int]:
+        size, name = noted.split(b" ", 1)
+        return self._root / os.fsdecode(name), int(size)
 
     def _delete(self, path: Path, size: int) -> None:
         # One that cannot be deleted is not counted any more: it must not make all others go in its place.
