@@ -2,7 +2,8 @@
 
 A frame is one msgpack message. The first one from each side says which protocol and version it speaks; anything else
 closes the channel. `Channel.offer` only puts a message into a short queue: threads of the channel encode, write, read
-and decode, so a peer that is dead, frozen or talks nonsense costs the owner nothing but a count.
+and decode, so a peer that is dead, frozen or talks nonsense costs the owner nothing but a count. An owner that must
+hear at once may have its event loop read and decode, one short message at a time.
 """
 
 from __future__ import annotations
@@ -252,13 +253,16 @@ class Channel:
 
     def _read_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Have the loop read until the end of the talk, and raise what ended it."""
-        over, ends = threading.Event(), list[BaseException]()
+        over, ends = threading.Event(), list[Exception]()
         descriptor = self._connection.fileno()
 
         def readable() -> None:
             try:
+                if self.closed:
+                    # What a side that was given up still said is nobody's: another one may speak in its place by now.
+                    raise _Closed("closed here")
                 self._on_message(self._message(self._received_bytes()))
-            except BaseException as error:  # noqa: BLE001  the waiting thread raises it
+            except Exception as error:  # noqa: BLE001  the waiting thread raises it
                 loop.remove_reader(descriptor)
                 ends.append(error)
                 over.set()

@@ -29,12 +29,12 @@ _STARTING_S = 20.0
 
 
 class _Copy:
-    """How the copy of one frame stands. over: it has ended; whole: all of the frame is there."""
+    """How the copy of one frame to its slot stands. over: it has ended; whole: all of the frame is there."""
 
-    __slots__ = ("over", "whole")
+    __slots__ = ("over", "slot", "whole")
 
-    def __init__(self) -> None:
-        self.over, self.whole = asyncio.Event(), False
+    def __init__(self, slot: int = -1) -> None:
+        self.slot, self.over, self.whole = slot, asyncio.Event(), False
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +186,9 @@ class GenicamCamera:
         match message:
             case say.FrameTaken():
                 self._take(message)
-            case say.FrameWhole():
-                self._end_copy(whole=True)
+            case say.FrameWhole(slot):
+                if slot == self._copy.slot:
+                    self._end_copy(whole=True)
             case say.FrameSpoilt(token, why):
                 future = self._waiting.get(token)
                 if future is not None and not future.done():
@@ -233,9 +234,10 @@ class GenicamCamera:
         self._end_copy(whole=False)
 
     def _end_copy(self, *, whole: bool) -> None:
-        # The camera's process copies one frame after the other: it is the last one's.
+        # The camera's process copies one frame after the other: it is the last one's, and now nobody's is under way.
         self._copy.whole |= whole
         self._copy.over.set()
+        self._copy = _Copy()
 
     def _take(self, taken: say.FrameTaken) -> None:
         """A frame has its slot. It is lent at once: whoever lets go of it, on whatever way, frees it."""
@@ -243,7 +245,7 @@ class GenicamCamera:
         if pixels is None:
             return
         counter, exposure_ns = self._counter.of(taken.counter), taken.exposure_ns or None
-        self._copy = _Copy()
+        self._copy = _Copy(taken.slot)
         frame = _Coming("", pixels, taken.exposed_at, counter, self._serial, exposure_ns, self._copy)
         future = self._waiting.get(taken.token)
         if future is not None and not future.done():

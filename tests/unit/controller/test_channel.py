@@ -287,6 +287,24 @@ def test_a_message_that_cannot_be_encoded_closes_instead_of_raising(pair: Pair) 
     assert "cannot be encoded" in parent.wait_closed()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a loop reads pipes on POSIX only")
+def test_a_loop_takes_nothing_up_from_a_talk_that_was_closed(loop: asyncio.AbstractEventLoop) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    end = End(ours, replace(PROTOCOL, largest=WHOLE), PROTOCOL.to_parent, loop=loop)
+    theirs.send_bytes(msgspec.msgpack.encode(Hello(PROTOCOL.name, PROTOCOL.version)))
+    theirs.send_bytes(msgspec.msgpack.encode(Up("first")))
+    end.wait(lambda: len(end.heard) == 1)
+    held, go_on = threading.Event(), threading.Event()
+    loop.call_soon_threadsafe(lambda: (held.set(), go_on.wait(TIMEOUT_S)))
+    assert held.wait(TIMEOUT_S)
+    theirs.send_bytes(msgspec.msgpack.encode(Up("too late")))
+    end.channel.close("given up")
+    go_on.set()
+    assert end.wait_closed() == "given up"
+    assert end.heard == [Up("first")]
+    theirs.close()
+
+
 def test_a_loop_reads_no_protocol_whose_messages_may_come_in_pieces(loop: asyncio.AbstractEventLoop) -> None:
     with pytest.raises(ValueError, match="16384"):
         Channel(multiprocessing.Pipe()[0], PROTOCOL, PROTOCOL.to_parent, print, print, loop=loop)

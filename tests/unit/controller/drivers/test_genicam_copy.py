@@ -77,7 +77,8 @@ class Bench:
         token = self.process.asked[-1].token if self.acquisition == "software" else 0
         return task, lambda: self.process.take(now, token)
 
-    async def until_given_back(self) -> None:
+    def given_back(self) -> None:
+        """Nobody holds pixels any more."""
         gc.collect()
         assert self.camera.held == 0
 
@@ -122,7 +123,7 @@ async def test_a_process_that_dies_while_it_copies_costs_the_part_its_frame(benc
     with pytest.raises(DeviceUnavailable, match="killed"):
         await waiting
     del waiting
-    await bench.until_given_back()
+    bench.given_back()
 
 
 async def test_nor_is_it_handed_over_where_the_process_dies_before_anybody_looks(bench: Bench) -> None:
@@ -133,18 +134,27 @@ async def test_nor_is_it_handed_over_where_the_process_dies_before_anybody_looks
         await waiting
 
 
+async def test_word_of_another_slot_makes_no_frame_whole(bench: Bench) -> None:
+    waiting, came = await bench.capture()
+    slot = came()
+    bench.process.say(say.FrameWhole(slot + 1))
+    await turns()
+    assert not waiting.done()
+    bench.process.copy(slot)
+    assert np.array_equal((await waiting).pixels, PIXELS)
+
+
 async def test_a_copy_that_takes_too_long_is_no_frame(bench: Bench) -> None:
     waiting, came = await bench.capture(patience_ms=50)
     came()
     with pytest.raises(DeviceTimeout, match="copied"):
         await waiting
     del waiting
-    await bench.until_given_back()
+    bench.given_back()
 
 
+@pytest.mark.parametrize("bench", ["hardware"], indirect=True)
 async def test_a_capture_that_finds_its_frame_in_the_middle_of_the_copy_waits_for_the_rest(bench: Bench) -> None:
-    if bench.acquisition == "software":
-        pytest.skip("a frame of one's own trigger never waits for its part")
     now = time.monotonic_ns()
     slot = bench.process.take(now)
     waiting, _ = await bench.capture()

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from controller.drivers.record.budget import FolderBudget
 from controller.drivers.record.images import FolderImageStore, ImagePolicy, safe_name, write_file
 from controller.drivers.record.rows import ImageKept
 from models.frame import Frame
@@ -129,6 +130,19 @@ def test_the_budget_drops_old_good_images_first_then_old_others(tmp_path: Path) 
     assert remaining() == [f"7-plc-{seq}-{seq}-top.png" for seq in range(91, 95)]
     assert again.store.stats().dropped == 1
     assert not day.exists()
+
+
+@pytest.mark.parametrize("name", ["7-plc 1-a b.png", "7-plc-1-J\udcfcrgen.png"])
+def test_an_image_of_an_earlier_run_goes_whatever_its_name(tmp_path: Path, name: str) -> None:
+    old = tmp_path / "2026-01-01" / name
+    old.parent.mkdir()
+    old.write_bytes(bytes(1000))
+    budget = FolderBudget(tmp_path, 1500)
+    budget.scan()
+    budget.merge()
+    assert budget.used == 1000
+    assert budget.make_room(1000, for_ok=False)
+    assert (budget.used, old.exists(), budget.error) == (0, False, "")
 
 
 def test_a_hanging_disk_never_delays_keep_and_drops_are_counted(tmp_path: Path) -> None:
