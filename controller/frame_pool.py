@@ -35,6 +35,7 @@ class FramePool:
         self._segment = segment
         self._stride = (largest + _PAGE - 1) // _PAGE * _PAGE
         self.slots, self.largest = slots, largest
+        self._settled = 0
         self._state: NDArray[np.int64] = np.frombuffer(segment.buffer, np.int64, slots)
         self._stamp: NDArray[np.int64] = np.frombuffer(segment.buffer, np.int64, slots, _PAGE)
         self._lent: dict[int, weakref.ref[Pixels]] = {}
@@ -56,6 +57,20 @@ class FramePool:
         return cls(Segment.attach(name), slots, largest)
 
     # --- the camera's side ------------------------------------------------------------------------------------
+
+    def settle(self, size: int) -> None:
+        """Take the memory for a frame of so many bytes in every slot now, and not under a frame on its way.
+
+        Call it before the first frame; what lies in the slots stays. Raises OSError where the computer has no room.
+        """
+        size = min(size, self.largest)
+        if size <= self._settled:
+            return
+        for slot in range(self.slots):
+            self._segment.reserve(_HEADER + slot * self._stride, size)
+            # To read one byte of each page is enough to have it at hand.
+            self._place(slot, size)[::_PAGE].max()
+        self._settled = size
 
     def reserve(self, size: int, stamp: int) -> int | None:
         """A free slot for a frame of so many bytes; its number, or None where no slot is free or it is too large.

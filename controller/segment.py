@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import threading
@@ -57,6 +58,15 @@ class Segment:
     @property
     def size(self) -> int:
         return self._memory.size
+
+    def reserve(self, start: int, size: int) -> None:
+        """Have the operating system hold that part of it ready from now on. Raises OSError where it has no room.
+
+        On Linux shared memory is a promise until it is used, and a use for which there is no room ends the process
+        (SIGBUS); elsewhere `create` has done this already.
+        """
+        if sys.platform == "linux":
+            os.posix_fallocate(self._memory._fd, start, size)  # pyright: ignore[reportPrivateUsage, reportUnknownArgumentType, reportAttributeAccessIssue, reportUnknownMemberType]
 
     def unname(self) -> None:
         """Take away the name of one's own segment: the memory stays for those who have it, and goes with them."""

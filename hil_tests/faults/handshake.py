@@ -103,8 +103,11 @@ def trigger_never_released(bench: Bench) -> None:
     with bench.rig.journal() as journal:
         after = journal.last_event()
     bench.begin()
-    bench.part()
-    _force(bench, "trigger", 1)
+    # TriggerAck waits for the journal, so the PLC cannot have lowered Trigger before it is held.
+    with locked(bench.rig.data / "journal.db"):
+        bench.part()
+        _force(bench, "trigger", 1)
+        dwell(0.025)
     bench.wait_event("handshake:overdue", after)
     bench.wait_hindered(by="not ready")
     bench.rig.seen(bench.brought[-1])

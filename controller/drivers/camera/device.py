@@ -54,6 +54,10 @@ class Device(Protocol):
         """Exposure time as it is set; 0 where the device does not say."""
         ...
 
+    def frame_bytes(self) -> int:
+        """Bytes of one frame's pixels as the device is set, as `to_pixels` makes them; 0 where it does not say."""
+        ...
+
     def latch(self) -> tuple[int, int, int] | None:
         """Our clock, the device's, ours again, ns; None where the device has none that can be latched."""
         ...

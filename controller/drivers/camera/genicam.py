@@ -59,6 +59,7 @@ class GenicamCamera:
         self._pool: FramePool | None = None
         self._child: SupervisedChild[say.GenicamSettings] | None = None
         self._up: asyncio.Event = asyncio.Event()
+        self._opening = False
         self._refused: ConfigError | None = None
         self._why = "not open"
         self._serial = settings.name
@@ -92,6 +93,7 @@ class GenicamCamera:
         settings = self._settings
         self._pool = FramePool.create(settings.pool_name, settings.pool, settings.largest)
         self._up, self._refused, self._why = asyncio.Event(), None, "did not come up in time"
+        self._opening = True
         self._child = SupervisedChild(
             f"camera {self._name}",
             run_genicam,
@@ -113,6 +115,7 @@ class GenicamCamera:
             why = self._why
             await self.close()
             raise DeviceUnavailable(self._name, why) from error
+        self._opening = False
         if self._refused is not None:
             refused = self._refused
             await self.close()
@@ -204,8 +207,7 @@ class GenicamCamera:
             case say.CameraLost(why):
                 self._lost(why)
             case say.FeatureRefused(feature, value, cure):
-                self._refused = ConfigError(f"camera {self._name}", feature, value, cure)
-                self._up.set()
+                self._refuse(ConfigError(f"camera {self._name}", feature, value, cure))
             case _:
                 # CameraAlive: its arrival is what it says; the supervisor took note.
                 pass
@@ -217,6 +219,14 @@ class GenicamCamera:
     def _begin_anew(self, why: str) -> None:
         if self._child is not None:
             self._child.offer(say.BeginAnew(why))
+
+    def _refuse(self, refused: ConfigError) -> None:
+        if self._opening:
+            self._refused = refused
+            self._up.set()
+        else:
+            # Another device came back under the name, or this one was set otherwise: its process tries again.
+            self._lost(str(refused))
 
     def _lost(self, why: str) -> None:
         if self._refused is not None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from controller.drivers.camera.device import DeviceGone, RawFrame, Refused
 from controller.drivers.camera.genicam_messages import GenicamSettings
+from controller.drivers.camera.pixels import bytes_of_pixels
 
 _SDK = (gentl.GenericException, genapi.GenericException)
 """Both may come out of any access to a node: GenApi's own, and those of the port below it."""
@@ -111,6 +112,13 @@ class GenTLCamera:
         """ExposureTime as it is set, ns; 0 where the device does not say."""
         with suppress(*_SDK, AttributeError, ValueError):
             return round(float(self.nodes.ExposureTime.value) * 1000)
+        return 0
+
+    def frame_bytes(self) -> int:
+        """Bytes of one frame's pixels as the device is set; 0 where it does not say."""
+        nodes = self.nodes
+        with suppress(*_SDK, AttributeError, ValueError):
+            return bytes_of_pixels(str(nodes.PixelFormat.value), int(nodes.Width.value), int(nodes.Height.value))
         return 0
 
     def latch(self) -> tuple[int, int, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
+from math import ceil
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -42,28 +43,30 @@ def run_genicam(settings: say.GenicamSettings, connection: Connection) -> None:
     pool = FramePool.attach(settings.pool_name, settings.pool, settings.largest)
     pool.reclaim()
     try:
-        _keep_open(CameraDuty(settings, channel, asked, pool), settings, channel)
+        keep_open(CameraDuty(settings, channel, asked, pool), settings, channel)
     finally:
         pool.close()
 
 
-def _keep_open(duty: CameraDuty, settings: say.GenicamSettings, channel: Channel) -> None:
+def keep_open(duty: CameraDuty, settings: say.GenicamSettings, channel: Channel) -> None:
+    """Open the device again and again until the talk ends; each loss and each refusal is told once."""
     told, open_device = "", _opener(settings)
     while not channel.closed:
         try:
             duty.run(open_device(settings))
-        except DeviceGone as gone:
-            why = str(gone)[:_LONGEST_WHY]
-            if why != told:
-                told = why
-                channel.offer(say.CameraLost(told))
+        except (DeviceGone, Refused) as error:
+            why = str(error)[:_LONGEST_WHY]
+            if why != told or duty.came_up:
+                told, duty.came_up = why, False
+                channel.offer(_word_of(error, why))
             channel.offer(say.CameraAlive(), key="alive")
             time.sleep(_REOPEN_S)
-        except Refused as refused:
-            channel.offer(say.FeatureRefused(refused.feature, str(refused.value), refused.cure))
-            channel.finish("refused", 2.0)
-        else:
-            told = ""
+
+
+def _word_of(error: DeviceGone | Refused, why: str) -> say.CameraLost | say.FeatureRefused:
+    if isinstance(error, Refused):
+        return say.FeatureRefused(error.feature, str(error.value), error.cure[:_LONGEST_WHY])
+    return say.CameraLost(why)
 
 
 def _opener(settings: say.GenicamSettings) -> Opener:
@@ -95,10 +98,13 @@ class CameraDuty:
         self._clocked = False
         self._next_alive = self._next_check = 0.0
         self._incomplete = 0
+        self.came_up = False
+        """Whether the device that `run` had last was ready for the line."""
 
     def run(self, camera: Device) -> None:
-        """Deliver frames until the talk ends. Raises DeviceGone."""
+        """Deliver frames until the talk ends. Raises DeviceGone or Refused."""
         try:
+            self._make_room(camera)
             self._exposure_ns = camera.exposure_ns()
             self._clock = DeviceClock() if camera.latch() is not None else None
             self._look(camera)
@@ -107,12 +113,25 @@ class CameraDuty:
             while not self._asked.empty():
                 self._asked.get()
             self._channel.offer(say.CameraUp(camera.serial, camera.model))
+            self.came_up = True
             step = self._on_command if self._settings.acquisition == "software" else self._on_arrival
             while not self._channel.closed:
                 self._routine(camera)
                 step(camera)
         finally:
             camera.close()
+
+    def _make_room(self, camera: Device) -> None:
+        """All the memory that the device's frames will ever need. Raises Refused where it cannot be had."""
+        size, pool = camera.frame_bytes(), self._pool
+        if size > pool.largest:
+            cure = f"a frame of this device has {size} bytes: give at least {ceil(size / 1e6)}"
+            raise Refused("largest_mb", f"{pool.largest / 1e6:g}", cure)
+        try:
+            pool.settle(size)
+        except OSError as error:
+            why = f"no shared memory for so many frames of {size} bytes ({error.strerror})"
+            raise Refused("pool_frames", pool.slots, f"{why}: give fewer, or make /dev/shm larger") from error
 
     def _routine(self, camera: Device) -> None:
         now = time.monotonic()

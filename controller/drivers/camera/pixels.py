@@ -36,6 +36,14 @@ def to_pixels(raw: Raw, pixel_format: int, width: int, height: int, padding: int
     return unpack(_closed_up(raw, needed // height, height, padding) if padding else raw[:needed], width, height)
 
 
+def bytes_of_pixels(pixel_format: str, width: int, height: int) -> int:
+    """What `to_pixels` makes of a frame, bytes: one for each pixel of a grey one, three of a coloured one.
+
+    pixel_format: the PFNC name.
+    """
+    return width * height * (1 if pixel_format.startswith("Mono") else 3)
+
+
 def _closed_up(raw: Raw, line: int, height: int, padding: int) -> Raw:
     """The lines without what lies between them; the last one may have nothing behind it."""
     lines = np.lib.stride_tricks.as_strided(raw, (height, line), (line + padding, 1), writeable=False)

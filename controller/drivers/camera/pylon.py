@@ -11,6 +11,7 @@ from pypylon import genicam, pylon  # pyright: ignore[reportMissingImports] - in
 
 from controller.drivers.camera.device import DeviceGone, RawFrame, Refused
 from controller.drivers.camera.genicam_messages import GenicamSettings
+from controller.drivers.camera.pixels import bytes_of_pixels
 
 _READY_MS = 500
 _SDK = (genicam.GenericException, RuntimeError)
@@ -79,6 +80,12 @@ class PylonDevice:
         for feature in ("ExposureTime", "ExposureTimeAbs"):
             with suppress(*_SDK, AttributeError):
                 return round(getattr(self._camera, feature).Value * 1000)
+        return 0
+
+    def frame_bytes(self) -> int:
+        camera = self._camera
+        with suppress(*_SDK, AttributeError):
+            return bytes_of_pixels(str(camera.PixelFormat.Value), int(camera.Width.Value), int(camera.Height.Value))
         return 0
 
     def latch(self) -> tuple[int, int, int] | None:

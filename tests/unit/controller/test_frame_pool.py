@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
+from errno import ENOSPC
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from controller.frame_pool import FramePool
+from controller.segment import segment_name
 
 NAME = f"pool-test-{os.getpid()}"
 
@@ -105,3 +109,44 @@ def test_a_frame_that_is_too_large_is_refused(pools: tuple[FramePool, FramePool]
     assert put(theirs, np.zeros((9, 9), np.uint8), 1) is None
     with pytest.raises(ValueError, match="slot 3"):
         ours.lend(3, (4, 4), 1)
+
+
+SHARED = Path("/dev/shm")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere shared memory is no promise")
+
+
+@linux
+def test_the_memory_of_every_slot_is_taken_at_once() -> None:
+    ours = FramePool.create(NAME, 8, 1_000_000)
+    theirs = FramePool.attach(NAME, 8, 1_000_000)
+    try:
+        slot = put(theirs, frame(7), 7)
+        taken = (SHARED / segment_name(NAME)).stat().st_blocks * 512
+        assert taken < 100_000, "until now it is a promise"
+        theirs.settle(250_000)
+        taken = (SHARED / segment_name(NAME)).stat().st_blocks * 512
+        assert 8 * 250_000 <= taken < 8 * 300_000
+        assert slot is not None
+        pixels = ours.lend(slot, (4, 4), 7)
+        assert pixels is not None
+        assert np.array_equal(pixels, frame(7)), "what lies in a slot stays"
+        del pixels
+    finally:
+        gc.collect()
+        theirs.close()
+        ours.close()
+
+
+@linux
+def test_memory_that_is_not_there_is_an_error_and_not_the_end_of_the_process() -> None:
+    there = os.statvfs(SHARED)
+    if not there.f_blocks:
+        pytest.skip("shared memory without a limit")
+    too_much = there.f_blocks * there.f_frsize + 4096
+    ours = FramePool.create(NAME, 2, too_much)
+    try:
+        with pytest.raises(OSError, match="No space left") as error:
+            ours.settle(too_much)
+        assert error.value.errno == ENOSPC
+    finally:
+        ours.close()

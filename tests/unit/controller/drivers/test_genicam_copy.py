@@ -68,13 +68,17 @@ class Bench:
     def __init__(self, camera: GenicamCamera, process: Process, acquisition: say.Acquisition) -> None:
         self.camera, self.process, self.acquisition = camera, process, acquisition
 
-    async def capture(self, patience_ms: int = 10_000) -> tuple[asyncio.Task[Frame], Callable[[], int]]:
-        """A capture, and what tells the process that its frame came."""
-        now = time.monotonic_ns()
+    async def capture(
+        self, patience_ms: int = 10_000, *, ahead_ms: int = 0
+    ) -> tuple[asyncio.Task[Frame], Callable[[], int]]:
+        """A capture, and what tells the process that its frame came. ahead_ms: by which it is exposed later than now,
+        to be no neighbour of the part before."""
+        now = time.monotonic_ns() + ahead_ms * MS
         until = Ns(now + patience_ms * MS)
         task = asyncio.create_task(self.camera.capture(PartKey(1, "plc", 1), "top", Ns(now), until, until))
         await asyncio.sleep(0)
-        token = self.process.asked[-1].token if self.acquisition == "software" else 0
+        asked = self.process.asked
+        token = asked[-1].token if asked and self.acquisition == "software" else 0
         return task, lambda: self.process.take(now, token)
 
     def given_back(self) -> None:
@@ -132,6 +136,18 @@ async def test_nor_is_it_handed_over_where_the_process_dies_before_anybody_looks
     bench.process.health("camera", Health.MAINTENANCE, "killed")
     with pytest.raises(DeviceUnavailable, match="killed"):
         await waiting
+
+
+async def test_a_device_that_comes_back_and_refuses_its_features_is_lost_until_it_takes_them(bench: Bench) -> None:
+    bench.process.say(say.FeatureRefused("Gain", "99", "give 0 to 12"))
+    waiting, _ = await bench.capture()
+    with pytest.raises(DeviceUnavailable, match="Gain = '99': give 0 to 12"):
+        await waiting
+    bench.process.say(say.CameraUp("S2", "script"))
+    waiting, came = await bench.capture(ahead_ms=1000)
+    slot = came()
+    bench.process.copy(slot)
+    assert (await waiting).camera == "S2"
 
 
 async def test_word_of_another_slot_makes_no_frame_whole(bench: Bench) -> None:

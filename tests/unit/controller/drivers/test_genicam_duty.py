@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterable
+from errno import ENOSPC
 from typing import Any, cast
 
 import numpy as np
@@ -12,9 +13,9 @@ import pytest
 from controller.channel import Channel, Message
 from controller.drivers.camera import genicam_messages as say
 from controller.drivers.camera import genicam_process
-from controller.drivers.camera.device import Device, DeviceGone, RawFrame
+from controller.drivers.camera.device import Device, DeviceGone, RawFrame, Refused
 from controller.drivers.camera.genicam_messages import Acquisition, GenicamSettings
-from controller.drivers.camera.genicam_process import Asked, CameraDuty
+from controller.drivers.camera.genicam_process import Asked, CameraDuty, keep_open
 from controller.frame_pool import FramePool
 from statemachines.vocabulary import MS
 
@@ -44,6 +45,12 @@ Look = Callable[[], RawFrame | None]
 
 class Filled(Message, frozen=True):
     """The frame was copied to the pool."""
+
+
+class Settled(Message, frozen=True):
+    """The memory for frames of this size was taken."""
+
+    size: int
 
 
 class PutBack(Message, frozen=True):
@@ -76,6 +83,10 @@ class Bench:
         frames = [told for told in self.told if isinstance(told, (say.FrameTaken, say.FrameSpoilt))]
         return [told.counter if isinstance(told, say.FrameTaken) else told.why for told in frames]
 
+    @property
+    def came_up(self) -> bool:
+        return self._duty.came_up
+
     def after(self, ms: float, frame: RawFrame | None) -> Look:
         def look() -> RawFrame | None:
             self.clock.ns += int(ms * MS)
@@ -84,6 +95,12 @@ class Bench:
         return look
 
     # The camera.
+    size = 16
+    """Bytes of a frame as the device says it is set."""
+
+    def frame_bytes(self) -> int:
+        return self.size
+
     def exposure_ns(self) -> int:
         return 1 * MS
 
@@ -105,7 +122,13 @@ class Bench:
     def give_back(self, frame: RawFrame) -> None: ...
 
     # The talk, and the pool.
-    slots = 1
+    slots, largest = 1, 64
+    no_room = False
+
+    def settle(self, size: int) -> None:
+        if self.no_room:
+            raise OSError(ENOSPC, "No space left on device")
+        self.told.append(Settled(size))
 
     @property
     def closed(self) -> bool:
@@ -131,6 +154,71 @@ class Bench:
 
     def put_back(self, slot: int) -> None:
         self.told.append(PutBack())
+
+
+def test_the_memory_for_its_frames_is_taken_before_the_camera_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench("hardware", monkeypatch)
+    bench.run([bench.after(4, raw(1))])
+    assert bench.told[:2] == [Settled(16), say.CameraUp("script", "script")]
+
+
+def test_a_device_whose_frames_are_too_large_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench("hardware", monkeypatch)
+    bench.size = 3_100_000
+    with pytest.raises(Refused, match="3100000 bytes: give at least 4") as refused:
+        bench.run([bench.after(4, raw(1))])
+    assert refused.value.feature == "largest_mb"
+    assert not bench.came_up
+
+
+def test_a_computer_without_room_for_the_pool_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench("hardware", monkeypatch)
+    bench.no_room = True
+    with pytest.raises(Refused, match=r"No space left on device.*make /dev/shm larger") as refused:
+        bench.run([bench.after(4, raw(1))])
+    assert refused.value.feature == "pool_frames"
+
+
+def test_each_loss_of_a_camera_is_told_once_and_every_one_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the same words fit twice: the deciding process believed it up in between."""
+    gone = "the producer has no access to it any more"
+    script: list[bool | None] = [False, False, True, True, False, None]
+    """For each opening whether the camera is up before it is gone; None: it refuses a feature."""
+    told: list[Message] = []
+
+    class Duty:
+        came_up = False
+
+        def run(self, up: bool) -> None:
+            if up:
+                self.came_up = True
+                told.append(say.CameraUp("script", "script"))
+            raise DeviceGone(gone)
+
+    class Talk:
+        closed = False
+
+        def offer(self, message: Message, key: str | None = None) -> bool:
+            if not isinstance(message, say.CameraAlive):
+                told.append(message)
+            return True
+
+    talk = Talk()
+
+    def opened(_settings: GenicamSettings) -> bool:
+        if (up := script.pop(0)) is None:
+            talk.closed = True
+            raise Refused("Gain", 99, "give 0 to 12")
+        return up
+
+    def opener(_settings: GenicamSettings) -> Callable[[GenicamSettings], bool]:
+        return opened
+
+    monkeypatch.setattr(genicam_process, "_opener", opener)
+    monkeypatch.setattr(genicam_process, "_REOPEN_S", 0.0)
+    keep_open(cast(CameraDuty, Duty()), GenicamSettings("script", ""), cast(Channel, talk))
+    lost, up = say.CameraLost(gone), say.CameraUp("script", "script")
+    assert told == [lost, up, lost, up, lost, say.FeatureRefused("Gain", "99", "give 0 to 12")]
 
 
 def test_a_frame_is_called_whole_after_it_was_copied(monkeypatch: pytest.MonkeyPatch) -> None:
