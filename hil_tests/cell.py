@@ -19,6 +19,7 @@ class Cell:
     problems: what must not happen, not even once. late: time limits that were missed, and answers that were safe and
     only too late for what the row expects. Empty, both, when it passed. slack: by how much the time limits are
     stretched, for a computer that others use at the same time. earlier: what was late in attempts before this one.
+    stood_still_ms: for how long the computer itself did nothing in the last attempt, all its processors together.
     """
 
     fault: Fault
@@ -34,6 +35,7 @@ class Cell:
     problems: list[str] = field(default_factory=list[str])
     late: list[str] = field(default_factory=list[str])
     earlier: list[str] = field(default_factory=list[str])
+    stood_still_ms: float = 0.0
     took_s: float = 0.0
 
     @property

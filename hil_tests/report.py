@@ -69,6 +69,8 @@ def measured(cell: Cell) -> str:
     if cell.recover_ms is not None:
         said.append(f"Ready {cell.recover_ms:.0f} ms after the end")
     said.append(f"failsafe {cell.latch} latched" if cell.latch else "no latch")
+    if cell.complaints and cell.stood_still_ms:
+        said.append(f"the computer stood still for {cell.stood_still_ms:.0f} ms")
     return "; ".join(said)
 
 
@@ -81,7 +83,10 @@ def print_cell(cell: Cell, where: str = "") -> None:
     colour = _COLOURS[cell.result]
     console.print(f"[{colour}]{cell.result:8}[/{colour}] {where}  {cell.took_s:5.1f} s  {cell.fault.name:28} ", end="")
     console.print(f"{cell.rig.name} {cell.mode}: {measured(cell)}", markup=False, highlight=False, soft_wrap=True)
-    for problem in (*cell.complaints, *(f"first attempt: {late}" for late in cell.earlier)):
+    for problem in (
+        *cell.complaints,
+        *(f"attempt {number}: {late}" for number, late in enumerate(cell.earlier, start=1)),
+    ):
         console.print(f"          {problem}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -54,7 +54,7 @@ b.passed { color: var(--ok); } b.failed { color: var(--bad); } b.repeated { colo
 _SIGN: dict[Result, str] = {"passed": "✓", "repeated": "✓₂", "failed": "✗", "skipped": "–"}
 _MEANING: dict[Result, str] = {
     "passed": "passed",
-    "repeated": "passed at a second attempt, since the first was late; what the first was is said below",
+    "repeated": "passed at a later attempt, since those before were late; what they were is said below",
     "failed": "failed",
     "skipped": "not possible there, with its reason below",
 }
@@ -102,7 +102,7 @@ def _summary(report: Report) -> str:
 
 _NAMES: dict[Result, str] = {
     "passed": "passed",
-    "repeated": "passed at a second attempt",
+    "repeated": "passed at a later attempt",
     "failed": "failed",
     "skipped": "not possible",
 }
@@ -209,7 +209,8 @@ def _detail(cell: Cell) -> str:
 
     found = f"{_SIGN[cell.result]} {escape(measured(cell))}"
     found += "".join(f"<div class='why'>{escape(complaint)}</div>" for complaint in cell.complaints)
-    found += "".join(f"<div class='again'>first attempt: {escape(late)}</div>" for late in cell.earlier)
+    earlier = enumerate(cell.earlier, start=1)
+    found += "".join(f"<div class='again'>attempt {number}: {escape(late)}</div>" for number, late in earlier)
     if not cell.complaints:
         found += "".join(f"<div class='name'>{escape(note)}</div>" for note in cell.notes)
     return f"<td class='{cell.result}'>{found}</td>"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.sim.standstill import StandstillWatch
 from hil_tests.cell import Cell
 from hil_tests.faults.matrix import Fault, load_matrix
 from hil_tests.judge import MUST_BE_0
@@ -37,14 +38,14 @@ Runner = Callable[[RigFile], CellRunner]
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Generator[Runner]:
     """The runner of a rig; one rig is up at a time."""
     made: dict[str, CellRunner] = {}
-    with ExitStack() as opened:
+    with StandstillWatch() as computer, ExitStack() as opened:
 
         def of(rig: RigFile) -> CellRunner:
             if rig.name not in made:
                 opened.close()
                 made.clear()
                 folder: Path = tmp_path_factory.mktemp(rig.name)
-                made[rig.name] = opened.enter_context(CellRunner(folder, rig))
+                made[rig.name] = opened.enter_context(CellRunner(folder, rig, computer.so_far_ms))
             return made[rig.name]
 
         yield of

@@ -55,7 +55,7 @@ def test_the_page_says_everything_and_loads_nothing(tmp_path: Path) -> None:
         assert cell.skipped or cell.expected.text() in page.text
         assert measured(cell) in page.text
     assert "part 7 got <nothing> & more" in page.text
-    assert "first attempt: safe after 130 ms, allowed are 120" in page.text
+    assert "attempt 1: safe after 130 ms, allowed are 120" in page.text
     for name, value in made.identity().items():
         assert name in page.text
         assert value in page.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hil_tests.cell import Cell
 from hil_tests.faults.bench import Bench
 from hil_tests.faults.matrix import Fault, load_matrix
 from hil_tests.judge import judge_answers
+from hil_tests.report import measured
 from hil_tests.rig import Rig
 from hil_tests.rigfile import find_rig
 from hil_tests.schedule import plan, run_matrix
@@ -47,16 +49,19 @@ def test_a_run_of_impossible_cells_writes_both_reports_and_says_why(
     assert "neither names nor types" in (tmp_path / "junit.xml").read_text(encoding="utf-8")
 
 
-def attempts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *steps: Callable[[Cell], None]) -> Cell:
-    """A cell whose attempts end like this, one after the other."""
-    left = list(steps)
+def attempts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *steps: Callable[[Cell], None], standing_ms: float = 0.0
+) -> Cell:
+    """A cell whose attempts end like this, one after the other, while the computer stands still for so long in each."""
+    left, stood = list(steps), [0.0]
 
     def attempt(cell: Cell, _keeper: object) -> None:
         left.pop(0)(cell)
+        stood[0] += standing_ms
 
     monkeypatch.setattr(run, "_run_cell", attempt)
     cell = Cell(FAULTS["camera-black"], SEQUENCE, "SHADOW")
-    run.CellRunner(tmp_path, SEQUENCE).run(cell)
+    run.CellRunner(tmp_path, SEQUENCE, lambda: stood[0]).run(cell)
     assert not left, "fewer attempts than expected"
     return cell
 
@@ -78,6 +83,37 @@ def test_what_was_late_is_tried_once_more_and_is_told(monkeypatch: pytest.Monkey
     assert (cell.result, cell.earlier) == ("repeated", ["safe after 130 ms"])
     assert attempts(monkeypatch, tmp_path, late, late).result == "failed"
     assert attempts(monkeypatch, tmp_path, well).result == "passed"
+
+
+def test_an_attempt_in_which_the_computer_stood_still_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cell = attempts(monkeypatch, tmp_path, late, late, late, well, standing_ms=21)
+    assert cell.result == "repeated"
+    assert cell.earlier == ["safe after 130 ms (the computer stood still for 21 ms)"] * 3
+    failed = attempts(monkeypatch, tmp_path, *[late] * run.MOST_ATTEMPTS, standing_ms=21)
+    assert failed.result == "failed", "not for ever"
+    assert "stood still for 21 ms" in measured(failed)
+    assert attempts(monkeypatch, tmp_path, late, late, standing_ms=19).result == "failed"
+    assert attempts(monkeypatch, tmp_path, late, wrong, standing_ms=21).result == "failed"
+
+
+def test_a_run_that_is_asked_to_end_leaves_no_station_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    dropped: list[object] = []
+
+    def asked_to_end(_cell: Cell, _keeper: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(run, "_run_cell", asked_to_end)
+
+    def drop(keeper: object) -> None:
+        dropped.append(keeper)
+
+    monkeypatch.setattr(run._RigKeeper, "drop", drop)  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(SystemExit):
+        run.run_cells([Cell(FAULTS["camera-black"], SEQUENCE, "SHADOW")], tmp_path, lambda _cell: None)
+    assert len(dropped) == 1
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_what_must_never_happen_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -71,8 +71,9 @@ class StandstillWatch:
         self._stop, self._children = context.Event(), dict[int, _Child]()
         for processor in _processors():
             ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_watch, args=(processor, self._stop, theirs), daemon=True)
-            self._children[processor] = _Child(process, ours, theirs)
+            sum_ns = context.RawValue("q", 0)
+            process = context.Process(target=_watch, args=(processor, self._stop, theirs, sum_ns), daemon=True)
+            self._children[processor] = _Child(process, ours, theirs, sum_ns)
         self.watching: dict[int, bool] = {}
         """By processor: may we watch it?"""
         self.result = Standstills()
@@ -81,6 +82,10 @@ class StandstillWatch:
     def pids(self) -> dict[int, int]:
         """Process ids by processor, for tests that stop one."""
         return {processor: child.process.pid or 0 for processor, child in self._children.items()}
+
+    def so_far_ms(self) -> float:
+        """What all processors lost so far, together."""
+        return sum(child.sum_ns.value for child in self._children.values()) / 1e6
 
     def __enter__(self) -> Self:
         for child in self._children.values():
@@ -108,6 +113,7 @@ class _Child:
     process: BaseProcess
     pipe: Connection
     theirs: Connection
+    sum_ns: Any
 
     def told(self, within_s: float) -> Any:
         with suppress(EOFError, OSError):
@@ -120,7 +126,7 @@ def _processors() -> Iterable[int]:
     return sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else ()
 
 
-def _watch(processor: int, stop: Event, told: Connection) -> None:
+def _watch(processor: int, stop: Event, told: Connection, sum_ns: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     found: list[Standstill] = []
     may = watch_processor(processor)
@@ -135,5 +141,6 @@ def _watch(processor: int, stop: Event, told: Connection) -> None:
                 due = before + round(_ASK_S * 1e9)
                 if after - due > _PAUSE_NS:
                     found.append(Standstill(processor, due, after))
+                    sum_ns.value += after - due
                 before = after
     told.send(found)

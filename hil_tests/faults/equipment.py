@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from controller.sim.belt import ExposureFault
 from controller.sim.plc_commands import RequestRecipe
-from hil_tests.faults.bench import Bench
+from hil_tests.faults.bench import Bench, RigTooSlow
 from hil_tests.faults.plc import use_recipe
 from hil_tests.rig import RECIPE_IDS
+from statemachines.vocabulary import Reason
 
 
 def camera_silent(bench: Bench) -> None:
@@ -68,7 +69,9 @@ def model_hung(bench: Bench) -> None:
     rig.request_recipe(RECIPE_IDS["hung"])
     old = rig.the_station().wait_pid()
     bench.begin()
-    bench.inspect()
+    caught = rig.seen(bench.part())
+    if caught.answers and caught.reason != Reason.DEADLINE:
+        raise RigTooSlow(f"the part never met the model that hangs: {Reason(caught.reason).name}")
     bench.wait_hindered()
     rig.the_station().wait_pid(other_than=old)
     bench.latch = rig.latch()
