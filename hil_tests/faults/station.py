@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controller.sim.belt import ExposureFault
-from hil_tests.faults.bench import Bench, dwell
+from hil_tests.faults.bench import Bench, RigTooSlow, dwell
 from hil_tests.faults.disk import filled
 from hil_tests.faults.wall_clock import WallClock
 from hil_tests.rig import State
+from statemachines.vocabulary import Reason
 
 CONFIG_ERROR = 2
 """Exit code: a person must mend a file first."""
@@ -63,7 +64,11 @@ def disk_slow(bench: Bench) -> None:
 
     rig.plc.command(TriggerNow(part_id))
     bench.brought.append(part_id)
-    rig.seen(part_id)
+    caught = rig.seen(part_id)
+    if caught.reason != Reason.IMAGE_QUALITY:
+        # Nobody writes an image of a part that was not exposed, and nobody would come to the other end of the pipe.
+        pipe.unlink()
+        raise RigTooSlow(f"the part whose image was to hang got none: {Reason(caught.reason).name}")
     # The writer of images hangs in this file now; nobody else may notice.
     for _ in range(4):
         _exposed_black(bench)
