@@ -72,8 +72,8 @@ def page(report: Report) -> str:
         f"<p>Result of the run: <b class='{result}'>{_SIGN[result]} {result}</b>. Every fault below was provoked on "
         "the rig; the figures are the PLC's own tally of what it asked and what came back, compared part by part "
         "with the station's journal. In no cell may a part be answered twice, for "
-        "another part, or be acted on too late: such a cell fails at once. Only what was safe and late is tried a "
-        "second time, and marked.</p>",
+        "another part, or be acted on too late: such a cell fails at once. Only what was safe and late is tried "
+        "again, and marked.</p>",
         "<p class='name'>Each part's answer is a verdict and its reason. <b>No answer</b>: triggered, and the PLC's "
         "own fallback acted. <b>Not triggered</b>: the PLC knew that it must not. <b>Safe</b>: from the fault until "
         "the PLC knows. The gate's movement for every part follows from mode and answer by the PLC contract.</p>",
