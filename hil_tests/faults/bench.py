@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from controller.sim.plc_commands import PlcCommand, TriggerNow
 from hil_tests.journal import JournalRow
 from hil_tests.rig import Rig, RigBroken, dwell
+from statemachines.vocabulary import Reason
+
+NEVER_EXPOSED = frozenset({Reason.CAMERA, Reason.LATE_TRIGGER})
+"""Reasons of a part of which there is no picture: safe, and no use to a row that needs one."""
 
 
 class RigTooSlow(RuntimeError):
@@ -113,4 +117,4 @@ class Bench:
 
 Script = Callable[[Bench], None]
 
-__all__ = ["Bench", "RigTooSlow", "Script", "dwell"]
+__all__ = ["NEVER_EXPOSED", "Bench", "RigTooSlow", "Script", "dwell"]

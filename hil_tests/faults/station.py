@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controller.sim.belt import ExposureFault
-from hil_tests.faults.bench import Bench, RigTooSlow, dwell
+from hil_tests.faults.bench import NEVER_EXPOSED, Bench, RigTooSlow, dwell
 from hil_tests.faults.disk import filled
 from hil_tests.faults.wall_clock import WallClock
 from hil_tests.rig import State
@@ -68,6 +68,7 @@ def disk_slow(bench: Bench) -> None:
     if caught.reason != Reason.IMAGE_QUALITY:
         # Nobody writes an image of a part that was not exposed, and nobody would come to the other end of the pipe.
         pipe.unlink()
+        assert caught.answers and caught.reason in NEVER_EXPOSED, f"a black picture ended in {caught.reason}"
         raise RigTooSlow(f"the part whose image was to hang got none: {Reason(caught.reason).name}")
     # The writer of images hangs in this file now; nobody else may notice.
     for _ in range(4):
