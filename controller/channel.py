@@ -112,6 +112,8 @@ class Channel:
         self._paced = False
         self._sending = True
         """A message is on the connection: at first the Hello."""
+        self._kept_waiting = 0
+        """Threads in `send` that wait for their turn."""
         self._readable = _readable(connection)
         self._encoder = msgspec.msgpack.Encoder()
         self._sent = self._received = self._coalesced = self._dropped = 0
@@ -155,7 +157,10 @@ class Channel:
         from the channel's own threads for long, and the news from the other side with it.
         """
         with self._news:
-            self._news.wait_for(lambda: self.closed or not (self._waiting or self._sending))
+            if self._waiting or self._sending:
+                self._kept_waiting += 1
+                self._news.wait_for(lambda: self.closed or not (self._waiting or self._sending))
+                self._kept_waiting -= 1
             if self.closed:
                 self._dropped += 1
                 return False
@@ -216,7 +221,9 @@ class Channel:
         with self._news:
             self._sent += sent
             self._sending = False
-            self._news.notify_all()
+            if self._waiting or self._kept_waiting:
+                # Else the channel's own sender would wake for nothing, and take the interpreter from who called `send`.
+                self._news.notify_all()
 
     def _next(self) -> Message | None:
         with self._news:

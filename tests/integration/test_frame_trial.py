@@ -1,7 +1,7 @@
 """The line on GenTL cameras that it triggers itself, with spoilt frames: a short trial, and its long ones.
 
-How many good frames come in time is the computer's matter; that none is another part's, and that no part without a
-usable frame is believed, is ours.
+How many good frames come in time, and how many answers, is the computer's matter, which runs other tests beside the
+short trial; that no frame is another part's, and that no part without a usable frame is believed, is ours.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def trial(folder: Path, parts: int, rate: float, **more: object) -> Trial:
 
 def check_safe(done: Trial, folder: Path) -> None:
     figures, judged = done.report.tally.figures, done.judged
-    assert (figures.duplicate, done.report.wrong_part, figures.late_acted) == (0, 0, 0)
+    assert (figures.duplicate, done.report.wrong_part) == (0, 0)
     assert (judged.trusted, judged.wrong_reason) == (0, 0)
     with JournalReader(folder / "data" / "journal.db") as reader:
         sessions = len(reader.events("baseline"))
@@ -66,6 +66,7 @@ def test_no_frame_of_another_part_is_ever_used(tmp_path: Path) -> None:
 def test_no_frame_of_another_part_is_ever_used_at_full_rate(tmp_path: Path) -> None:
     done = trial(tmp_path, 2_000, 600.0, fault_share=0.01)
     check_safe(done, tmp_path)
+    assert done.report.tally.figures.late_acted == 0
     assert sum(done.judged.lost.values()) <= 20
 
 

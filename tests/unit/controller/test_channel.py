@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -157,6 +158,25 @@ def test_what_is_sent_is_written_when_the_call_returns_and_keeps_its_place(pair:
     told = [msgspec.msgpack.decode(pair.theirs.recv_bytes())["number"] for _ in range(2)]
     assert told == [1, 2]
     sender.join(TIMEOUT_S)
+
+
+def test_threads_that_send_and_offer_at_once_all_get_their_turn(pair: Pair) -> None:
+    parent, child = pair.parent(), pair.child()
+    threads = [threading.Thread(target=_say_a_hundred, args=(parent.channel, first)) for first in range(0, 400, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT_S)
+    child.wait(lambda: len(child.heard) == 400)
+    assert sorted(message.number for message in child.heard) == list(range(400))
+
+
+def _say_a_hundred(channel: Channel, first: int) -> None:
+    for number in range(first, first + 100, 2):
+        assert channel.send(Down(number))
+        while not channel.offer(Down(number + 1)):
+            # The queue is full: wait for our turn behind it, which is a send's.
+            time.sleep(0)
 
 
 def test_nothing_is_sent_to_a_side_that_is_gone(pair: Pair) -> None:
