@@ -46,9 +46,11 @@ soak: $(DEV)  ## closed loop with random faults, 200 kills, and the line with te
 	$(PY) -m pytest -m slow -s
 
 cameras: $(DEV)  ## GenTL cameras that the line triggers: 20,000 parts with spoilt frames, then twenty pulled cables
-	$(PY) -m controller.sim.frame_trial --out build/cameras/faults --json build/cameras/faults.json
+	@status=0; \
+	$(PY) -m controller.sim.frame_trial --out build/cameras/faults --json build/cameras/faults.json || status=$$?; \
 	$(PY) -m controller.sim.frame_trial --parts 850 --views 1 --no-redundant --faults 0 --unplug-every 40 \
-	  --out build/cameras/cables --json build/cameras/cables.json
+	  --out build/cameras/cables --json build/cameras/cables.json || status=$$?; \
+	exit $$status
 
 hostile: $(DEV)  ## hostile status clients: 100,000 odd packets, and the line at 600 parts/min with and without them
 	$(PY) -m pytest -m slow -s tests/integration/test_status_hostile.py

@@ -22,41 +22,10 @@ from typing import Any
 
 import msgspec
 
+from controller.channel_words import WHOLE, Goodbye, Hello, Message, Protocol, encoded
+
 POLL_S = 0.5
 """How soon at the latest a waiting reader notices that its own side was closed."""
-
-
-WHOLE = 16_384
-"""Bytes of a message that `Connection` writes at once, with its length before it."""
-
-
-class Message(msgspec.Struct, frozen=True, tag=True):
-    """What travels. Tagged with its class name; never changed after it was offered (another thread encodes it)."""
-
-
-class Hello(Message, frozen=True):
-    """First message of each side."""
-
-    protocol: str
-    version: int
-
-
-class Goodbye(Message, frozen=True):
-    """Last message of a side that ends on purpose and can still say why."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Protocol:
-    """What two processes say to each other. to_parent, to_child: the tuples of `Message` classes each side accepts."""
-
-    name: str
-    version: int
-    to_parent: tuple[type[Message], ...]
-    to_child: tuple[type[Message], ...]
-    largest: int = 1 << 20
-    """Bytes of the largest message that is read; a longer one closes the channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +135,7 @@ class Channel:
                 return False
             self._sending = True
         try:
-            self._connection.send_bytes(_encoded(self._encoder, message))
+            self._connection.send_bytes(encoded(self._encoder, message))
         except OSError:
             # The other side is gone: the reader ends the channel.
             return False
@@ -205,7 +174,7 @@ class Channel:
             self._connection.send_bytes(encoder.encode(Hello(self._protocol.name, self._version)))
             self._note_free()
             while (message := self._next()) is not None:
-                self._connection.send_bytes(_encoded(encoder, message))
+                self._connection.send_bytes(encoded(encoder, message))
                 self._note_free(sent=1)
                 if isinstance(message, Goodbye):
                     return
@@ -329,28 +298,6 @@ def _readable(connection: Connection) -> Callable[[], bool]:
 
 class _Closed(Exception):
     """Nothing more can be read."""
-
-
-def _encoded(encoder: msgspec.msgpack.Encoder, message: Message) -> bytes:
-    """The message's frame. Text that is no Unicode travels with its odd bytes written out, as "J\\udcfcrgen"."""
-    try:
-        return encoder.encode(message)
-    except UnicodeEncodeError:
-        # PLCs and file systems hand on bytes that are no UTF-8; Python carries them as lone surrogates. One such part
-        # id must not cost the whole talk.
-        return encoder.encode(_printable(msgspec.to_builtins(message, builtin_types=(bytes,))))
-
-
-def _printable(value: Any) -> Any:
-    match value:
-        case str():
-            return value.encode("utf-8", "backslashreplace").decode("utf-8")
-        case dict():
-            return {_printable(key): _printable(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_printable(item) for item in value]
-        case _:
-            return value
 
 
 def _hang_up(connection: Connection) -> None:

@@ -19,7 +19,8 @@ from typing import Any, Generic, TypeVar
 
 from loguru import logger
 
-from controller.channel import POLL_S, Channel, Message, Protocol
+from controller.channel import POLL_S, Channel
+from controller.channel_words import Message, Protocol
 from statemachines.vocabulary import Health
 
 FIRST_PAUSE_S = 0.2

@@ -146,7 +146,8 @@ def print_report(console: Console, report: LineReport) -> None:
         calm = report.undisturbed_ms
         table.add_row(
             "this computer stood still",
-            f"{len(report.computer.found)} times, longest {report.computer.longest_ms:.0f} ms\n"
+            f"{len(report.computer.found)} times, {report.computer.sum_ms:.0f} ms in all, "
+            f"longest {report.computer.longest_ms:.0f} ms\n"
             f"without such parts {calm.p50:.1f} / {calm.p99:.1f} / {calm.p999:.1f} / {calm.max:.1f} ms",
         )
     over = report.overhead_ms

@@ -55,12 +55,18 @@ class Standstills:
     def longest_ms(self) -> float:
         return max((one.ms for one in self.found), default=0.0)
 
+    @property
+    def sum_ms(self) -> float:
+        """Of all processors together: a second in which two stood still is two."""
+        return sum(one.ms for one in self.found)
+
     def touch(self, began_ns: int, ended_ns: int) -> bool:
         """Was there one between two moments, or a part of one?"""
         return any(one.began_ns < ended_ns and began_ns < one.ended_ns for one in self.found)
 
     def as_json(self) -> dict[str, float]:
-        return {"standstills": len(self.found), "longest_ms": round(self.longest_ms, 1)}
+        longest_ms, sum_ms = round(self.longest_ms, 1), round(self.sum_ms, 1)
+        return {"standstills": len(self.found), "longest_ms": longest_ms, "sum_ms": sum_ms}
 
 
 class StandstillWatch:

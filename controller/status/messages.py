@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from controller.channel import Message, Protocol
+from controller.channel_words import Message, Protocol
 from controller.stage_latency import StageLatency
 
 __all__ = [

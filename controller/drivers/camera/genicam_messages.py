@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from controller.channel import WHOLE, Message, Protocol
+from controller.channel_words import WHOLE, Message, Protocol
 
 Acquisition = Literal["software", "hardware", "free_running"]
 Sdk = Literal["gentl", "pylon"]

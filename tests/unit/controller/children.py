@@ -8,7 +8,8 @@ import threading
 from multiprocessing.connection import Connection
 from typing import Any
 
-from controller.channel import WHOLE, Channel, Message, Protocol
+from controller.channel import Channel
+from controller.channel_words import WHOLE, Message, Protocol
 
 
 class Said(Message, frozen=True):

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from controller.channel import WHOLE, Channel, Goodbye, Hello, Message, Protocol
+from controller.channel import Channel
+from controller.channel_words import WHOLE, Goodbye, Hello, Message, Protocol
 
 TIMEOUT_S = 10.0
 MEGABYTE = 1 << 20

@@ -6,7 +6,8 @@ import multiprocessing
 import threading
 from typing import Any
 
-from controller.channel import Channel, Message, Protocol
+from controller.channel import Channel
+from controller.channel_words import Message, Protocol
 
 TIMEOUT_S = 10.0
 ODD = b"J\xfcrgen".decode("utf-8", "surrogateescape")

@@ -10,7 +10,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from controller.channel import Channel, Message
+from controller.channel import Channel
+from controller.channel_words import Message
 from controller.drivers.camera import genicam_messages as say
 from controller.drivers.camera import genicam_process
 from controller.drivers.camera.device import Device, DeviceGone, RawFrame, Refused

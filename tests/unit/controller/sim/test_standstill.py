@@ -20,7 +20,12 @@ def test_which_parts_it_touched(began: int, ended: int, touched: bool) -> None:
 
 
 def test_no_standstill_is_zero() -> None:
-    assert Standstills().as_json() == {"standstills": 0, "longest_ms": 0.0}
+    assert Standstills().as_json() == {"standstills": 0, "longest_ms": 0.0, "sum_ms": 0.0}
+
+
+def test_what_all_processors_lost_counts_together() -> None:
+    both = Standstills((Standstill(0, 0, 30_000_000), Standstill(1, 10_000_000, 20_000_000)))
+    assert both.as_json() == {"standstills": 2, "longest_ms": 30.0, "sum_ms": 40.0}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processors are watched on Linux only")
