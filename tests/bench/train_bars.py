@@ -1,6 +1,8 @@
 """`make train-bars`: builds on the real sets beside the project, and each figure against its bar. Takes an hour or two.
 
-    python -m tests.bench.train_bars --data ../shared/data --out build/bars [--only cookies-anomaly]
+    python -m tests.bench.train_bars --data ../shared/data --out build/bars [--only cookies-anomaly] [--share 0.5]
+
+With `--share` less is learnt from and the same is judged: three such runs are a learning curve.
 
 Every build can be interrupted and goes on. The pictures are for evaluation only: nothing from here is shipped.
 """
@@ -23,13 +25,13 @@ import numpy as np
 
 from models.catalogue import Catalogue
 from models.lifecycle.average_precision import mean_average_precision
-from models.lifecycle.build import Order, build
+from models.lifecycle.build import Order, build, parts
 from models.lifecycle.data.labelled_set import LabelledSet, open_set, save_set
-from models.lifecycle.data.sample import Box, Sample
+from models.lifecycle.data.sample import Box, Sample, Split
 from models.lifecycle.data.sources.table import read_table
 from models.lifecycle.evaluate import auroc, choose_line
 from models.lifecycle.job import Settings
-from models.lifecycle.material import Material, load
+from models.lifecycle.material import Format, Material, load
 from models.lifecycle.outcome import Outcome, metric_of, outcome_of
 from models.lifecycle.pack import Naming
 from models.package import ModelPackage, Task
@@ -121,6 +123,8 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=tuple(BARS))
     parser.add_argument("--steps", type=int, help="fewer, for a first look")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--share", type=float, default=1.0, help="of what there is to learn from, of each label")
+    parser.add_argument("--side", type=int, help="longest side of the input in pixels")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for name in args.only or BARS:
@@ -137,14 +141,13 @@ def main() -> int:
 def run(name: str, bar: Bar, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Build, and hold the figures of both graphs on the test split against the bars."""
     data = prepared(args.data / bar.data, args.out / "sets" / name, bar.task)
+    if args.share < 1.0:
+        data = thinned(data, args.share, args.out / "sets" / f"{name}-{args.share:g}")
     started = time.monotonic()
     package = build(_order(name, bar, data, args), lambda text: print(f"{name}: {text}", file=sys.stderr, flush=True))
     seconds = time.monotonic() - started
     spec = package.manifest.input
     classes = package.manifest.defect_classes if bar.task != "anomaly" else data.classes
-    from models.lifecycle.build import parts
-    from models.lifecycle.material import Format
-
     form = Format(spec.width, spec.height, spec.channels)
     held = load(data.root, parts(data, 1)[1], classes, form)
     on = load(data.root, data.open_test(f"bars of {name}"), classes, form)
@@ -176,7 +179,7 @@ def _order(name: str, bar: Bar, data: LabelledSet, args: argparse.Namespace) -> 
     limits = [{"severity": "major", "above": 0.0}]
     kinds = [{"name": n, "code": i, "measure": "area", "severities": limits} for i, n in enumerate(names, 1)]
     catalogue = Catalogue.model_validate({"schema": 1, "product": name, "defects": kinds})
-    settings = Settings(task=bar.task, steps=args.steps, threads=args.threads)
+    settings = Settings(task=bar.task, steps=args.steps, side=args.side, threads=args.threads)
     naming = Naming(name, "1.0.0", "evaluation only", created="2026-01-01T00:00:00+00:00")
     return Order(data.root, catalogue, args.out / "builds" / name, naming, settings)
 
@@ -190,11 +193,29 @@ def prepared(source: Path, root: Path, task: Task) -> LabelledSet:
         samples = tuple(_certain(sample, source) for sample in samples)
     if source.name in ("deeppcb", "neu_det"):
         samples = tuple(_boxed(sample, source) for sample in samples)
+    return _saved(samples, source, root, f"{source.name} for {task}")
+
+
+def thinned(data: LabelledSet, share: float, root: Path) -> LabelledSet:
+    """A set with a share of what is learnt from; more is the same and some. Validation and test are the whole set's."""
+    learnt, held = parts(data, 1)
+    kept: list[Sample] = []
+    for shown in sorted({sample.classes for sample in learnt}):
+        group = [sample for sample in learnt if sample.classes == shown]
+        order = np.random.default_rng(1).permutation(len(group))
+        kept += [group[i] for i in sorted(order[: round(np.ceil(share * len(group)))])]
+    judged = [replace(sample, split=Split.VALIDATION) for sample in held]
+    judged += [sample for sample in data.samples if sample.split is Split.TEST]
+    samples = (*kept, *judged)
+    return _saved(samples, data.root, root, f"{share:g} of {data.root.name}")
+
+
+def _saved(samples: tuple[Sample, ...], source: Path, root: Path, why: str) -> LabelledSet:
     for sample in samples:
         for file in (sample.image, *(mask.file for mask in sample.masks)):
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / file, root / file)
-    return save_set(root, samples, f"{source.name} for {task}")
+    return save_set(root, samples, why)
 
 
 def _certain(sample: Sample, source: Path) -> Sample:
