@@ -1,10 +1,9 @@
-"""The composition root: the only place that names concrete classes and joins them to a running station."""
+"""The composition root: with camera_kinds and plc_links the only place that names concrete classes, joined to a station."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import importlib.util
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -12,24 +11,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
-from typing import assert_never
 
 from loguru import logger
 
+from controller.camera_kinds import camera_of
 from controller.clock import SystemClock
-from controller.config import (
-    CameraConfig,
-    FolderCameraConfig,
-    GenicamCameraConfig,
-    OpenCvCameraConfig,
-    PylonCameraConfig,
-    SimCameraConfig,
-    StationConfig,
-)
-from controller.drivers.camera.folder import FolderCamera
-from controller.drivers.camera.genicam import GenicamCamera
-from controller.drivers.camera.genicam_messages import GenicamSettings
-from controller.drivers.camera.opencv import OpenCvCamera, OpenCvSettings
+from controller.config import StationConfig
 from controller.drivers.record.images import FolderImageStore, ImagePolicy
 from controller.drivers.record.journal import SqliteJournal
 from controller.drivers.record.latch import FileLatch
@@ -45,7 +32,6 @@ from controller.priority import raise_thread
 from controller.recipe_book import FolderRecipeBook
 from controller.recipes import LoadedRecipe
 from controller.runtime import Devices, Duration, PartListeners, Runtime
-from controller.sim.camera import SimCamera
 from controller.snapshots import SnapshotDuty
 from controller.status.feed import StatusFeed
 from controller.status.messages import StatusCommand
@@ -79,7 +65,7 @@ class StationProcess:
         self._recipes = FolderRecipeBook(config)
         priority = config.station.process_priority
         self._lane = InferenceLane(on_start=partial(raise_thread, priority))
-        self._cameras = {camera.name: open_camera(camera) for camera in config.cameras}
+        self._cameras = {camera.name: camera_of(camera) for camera in config.cameras}
         self._journal = SqliteJournal(
             config.journal_path,
             self._committed,
@@ -310,66 +296,6 @@ def _initial(config: StationConfig, latch: FileLatch, now: Ns) -> Station:
         rules=Rules(contract, plc.max_in_flight, plc.fault_reset_from_plc),
         line=Line("failsafe" if code is not FaultCode.NONE else "starting", Mode[config.station.initial_mode]),
         latch=health.restored(code, why, now),
-    )
-
-
-def open_camera(config: CameraConfig) -> Camera:
-    """The camera that a section of station.toml describes, not opened yet."""
-    match config:
-        case FolderCameraConfig():
-            return FolderCamera(
-                config.name,
-                config.folder,
-                config.pattern,
-                config.order,
-                loop=config.loop,
-                seed=config.seed,
-                colour=config.colour,
-            )
-        case GenicamCameraConfig() | PylonCameraConfig():
-            return _gentl(config)
-        case OpenCvCameraConfig():
-            return _opencv(config)
-        case SimCameraConfig():
-            return SimCamera(config.belt, config.exposure_us, name=config.name)
-        case _:
-            assert_never(config)
-
-
-def _opencv(config: OpenCvCameraConfig) -> Camera:
-    source = config.device if config.device is not None else config.url or str(config.file)
-    return OpenCvCamera(
-        OpenCvSettings(
-            name=config.name,
-            source=source,
-            live=config.file is None,
-            latency_ns=round(config.latency_ms * MS),
-            size=config.size,
-            colour=config.colour,
-        )
-    )
-
-
-def _gentl(config: GenicamCameraConfig | PylonCameraConfig) -> Camera:
-    # The SDKs themselves are loaded by the camera's own process only.
-    package, extra = ("pypylon", "pylon") if config.kind == "pylon" else ("harvesters", "genicam")
-    if importlib.util.find_spec(package) is None:
-        cure = f"needs the extra {extra}: pip install linegate[{extra}]"
-        raise ConfigError("station.toml", f"cameras.{config.name}.kind", config.kind, cure)
-    return GenicamCamera(
-        GenicamSettings(
-            name=config.name,
-            producer=str(config.producer) if config.kind == "genicam" else "",
-            device=config.device,
-            acquisition=config.acquisition,
-            trigger_source=config.trigger_source,
-            features=dict(config.features),
-            buffers=config.buffers,
-            pool=config.pool_frames,
-            largest=round(config.largest_mb * 1_000_000),
-            window_ns=round(config.join_window_ms * MS),
-            sdk="gentl" if config.kind == "genicam" else "pylon",
-        )
     )
 
 

@@ -163,7 +163,7 @@ def sharpness(frame: Frame) -> float:
 
 def with_camera(args: argparse.Namespace, look: Callable[[Callable[[], Awaitable[Frame]]], Awaitable[None]]) -> int:
     """Open a camera of a station, let somebody look through it, close it."""
-    from controller.app import open_camera
+    from controller.camera_kinds import camera_of
 
     async def use() -> None:
         config = load_station(args.station)
@@ -171,7 +171,7 @@ def with_camera(args: argparse.Namespace, look: Callable[[Callable[[], Awaitable
         if args.camera not in known:
             cure = f"the station has {', '.join(sorted(known))}"
             raise ConfigError(str(args.station), "cameras.name", args.camera, cure)
-        camera = open_camera(known[args.camera])
+        camera = camera_of(known[args.camera])
         await camera.open(_in(20_000))
         number = 0
 
