@@ -1,4 +1,4 @@
-"""The composition root: with camera_kinds and plc_links the only place that names concrete classes, joined to a station."""
+"""The composition root: with camera_kinds and plc_links the only place that names concrete classes and joins them."""
 
 from __future__ import annotations
 
