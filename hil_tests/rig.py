@@ -181,11 +181,13 @@ class Rig:
     def _line_up(self) -> None:
         self._open.callback(self._renderer.stop)
         self._renderer.start()
+        # It comes up while the renderer draws, and looks at the belt when the line starts.
+        self.plc.start()
+        self._good_part()
         assert self._renderer.wait_filled(_START_S), "the renderer did not start"
         self.belt = Belt.attach(self._belt_name)
         self._open.callback(self.belt.close)
         self.show_good_part()
-        self.plc.start()
         address = self.plc.wait_ready(_START_S)
         if self.file.network.shaper:
             self.shaper = self._open.enter_context(Shaper("127.0.0.1", self._plc_settings.port, self.file.network.seed))
@@ -237,10 +239,16 @@ class Rig:
 
     def show_good_part(self) -> None:
         """A good part lies in view until further notice; a running line shows its own."""
-        if self.options.closed_loop or not self.options.rate_ppm:
-            if self._good is None:
-                self._good = open_source(self._source).pixels(1)
-            self.belt.place(1, self._good)
+        if (good := self._good_part()) is not None:
+            self.belt.place(1, good)
+
+    def _good_part(self) -> Grey | None:
+        """A good part's picture; to draw the first takes a second or two. None where the line shows its own."""
+        if not self.options.closed_loop and self.options.rate_ppm:
+            return None
+        if self._good is None:
+            self._good = open_source(self._source).pixels(1)
+        return self._good
 
     # --- the station ------------------------------------------------------------------------------------------
 

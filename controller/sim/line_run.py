@@ -163,11 +163,12 @@ def run_line(
         )
     )
     with renderer:
-        if not renderer.wait_filled(_START_S):
-            raise DeviceTimeout("renderer", "did not fill the belt in time")
+        # It comes up while the belt is filled, and looks at the belt when the line starts.
         plc.start()
         computer = StandstillWatch()
         try:
+            if not renderer.wait_filled(_START_S):
+                raise DeviceTimeout("renderer", "did not fill the belt in time")
             with computer:
                 report = _run_station(settings, folder, belt, plc, source, progress, watch)
         finally:
