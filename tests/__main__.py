@@ -1,7 +1,7 @@
 """`make test`: every test that takes seconds, in two runs with one summary.
 
-Unit tests decide nothing by time, so they share the computer, two files at once. All others (links with deadlines,
-whole stations) run after them, one at a time: their parts must be answered in time, and nothing may run beside them.
+Unit tests and a few more decide nothing by time, so they share the computer, two files at once. All others (links with
+deadlines, whole stations) run after them, one at a time: their parts must be answered in time.
 """
 
 from __future__ import annotations
@@ -14,8 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-TOGETHER = ("tests/unit", "tests/plc_blocks", "tests/integration/test_demo_model.py")
-"""What may run beside other tests: it computes, and nobody waits for it."""
+TOGETHER = (
+    "tests/unit",
+    "tests/plc_blocks",
+    "tests/integration/test_camera_commands.py",
+    "tests/integration/test_demo_model.py",
+    "tests/integration/test_packml.py",
+    "tests/integration/test_vision_model.py",
+)
+"""What may run beside other tests: it computes, or answers when it is asked, and no part waits for it."""
 
 RUNS = {
     "two files at once": ["-n", "2", "--dist", "loadfile", *TOGETHER],

@@ -44,7 +44,8 @@ class Backdrop:
         self._noise = np.clip(np.rint(noise), 0, 2 * NOISE_MEAN).astype(np.uint8)
         belt = _belt(size, mm_per_px, rng)
         self._belt = np.clip(belt, 0, 255).astype(np.uint8)
-        self._parts = tuple(_washer(belt, mm_per_px, turn, rng) for turn in TURNS_DEG)
+        blank = _Blank(belt, mm_per_px)
+        self._parts = tuple(_washer(blank, turn, rng) for turn in TURNS_DEG)
 
     def part(self, turn: int, dx: int, dy: int, gain: float, grain: int) -> Grey:
         """A fresh frame of a washer without defects. turn: index into TURNS_DEG; dx, dy: shift in pixels."""
@@ -74,34 +75,49 @@ def _belt(size: tuple[int, int], mm_per_px: float, rng: np.random.Generator) -> 
     return np.asarray((44 + weave + blotches) * fall, np.float32)
 
 
-def _washer(belt: Floats, mm_per_px: float, turn_deg: float, rng: np.random.Generator) -> Grey:
+class _Blank:
+    """A washer without its turned face and its holes: what is the same however it is turned.
+
+    middle_x, middle_y: of the picture, pixels. x, y: mm from there, a row and a column.
+    """
+
+    def __init__(self, belt: Floats, mm_per_px: float) -> None:
+        height, width = belt.shape
+        self.mm_per_px, self.shape = mm_per_px, belt.shape
+        self.middle_x, self.middle_y = (width - 1) / 2, (height - 1) / 2
+        self.x = x = ((np.arange(width, dtype=np.float32) - self.middle_x) * mm_per_px)[None, :]
+        self.y = y = ((np.arange(height, dtype=np.float32) - self.middle_y) * mm_per_px)[:, None]
+        radius = np.hypot(x, y)
+        towards_light = -(x + y) / (math.sqrt(2) * np.maximum(radius, 1e-3))
+        edge = mm_per_px
+        self._on_washer = _inside(OUTER_RADIUS_MM, radius, edge) * (1 - _inside(BORE_RADIUS_MM, radius, edge))
+        shadow = np.hypot(x - 0.9, y - 0.9)
+        self._under = belt * (1 - 0.65 * _inside(OUTER_RADIUS_MM, shadow, 0.9)) * (1 - self._on_washer)
+        self._lamp = 1.10 - 0.10 * (x + y) / OUTER_RADIUS_MM
+        # A chamfer is a cone: bright where it faces the lamp, dark where it turns away; inner and outer cones are
+        # opposite.
+        outer = _inside(OUTER_RADIUS_MM, radius, edge) - _inside(OUTER_RADIUS_MM - CHAMFER_MM, radius, edge)
+        bore = _inside(BORE_RADIUS_MM + CHAMFER_MM, radius, edge) - _inside(BORE_RADIUS_MM, radius, edge)
+        self._chamfers = outer * (12 + 62 * towards_light) - bore * (10 + 62 * towards_light)
+        # The bore's wall throws a shadow onto the belt below.
+        wall = _inside(BORE_RADIUS_MM, radius, edge) * (1 - _inside(BORE_RADIUS_MM, np.hypot(x - 1.2, y - 1.2), 0.8))
+        self._bore_light = 1 - 0.55 * wall
+
+    def with_face(self, face: Floats) -> Floats:
+        """The washer on the belt, its face as it was turned. Changes the face."""
+        face *= self._lamp
+        face += self._chamfers
+        return np.asarray((self._under + face * self._on_washer) * self._bore_light, np.float32)
+
+
+def _washer(blank: _Blank, turn_deg: float, rng: np.random.Generator) -> Grey:
     """The washer lying on the belt: face, chamfers, bore, holes, and the shadow that it casts."""
-    height, width = belt.shape
-    middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
-    x = ((np.arange(width, dtype=np.float32) - middle_x) * mm_per_px)[None, :]
-    y = ((np.arange(height, dtype=np.float32) - middle_y) * mm_per_px)[:, None]
-    radius = np.hypot(x, y)
-    towards_light = -(x + y) / (math.sqrt(2) * np.maximum(radius, 1e-3))
-
-    shadow = np.hypot(x - 0.9, y - 0.9)
-    picture = belt * (1 - 0.65 * _inside(OUTER_RADIUS_MM, shadow, 0.9))
-    face = _turned_face(belt.shape, mm_per_px, turn_deg, rng)
-    face *= 1.10 - 0.10 * (x + y) / OUTER_RADIUS_MM
-    edge = mm_per_px
-    on_washer = _inside(OUTER_RADIUS_MM, radius, edge) * (1 - _inside(BORE_RADIUS_MM, radius, edge))
-    # A chamfer is a cone: bright where it faces the lamp, dark where it turns away; inner and outer cones are opposite.
-    outer = _inside(OUTER_RADIUS_MM, radius, edge) - _inside(OUTER_RADIUS_MM - CHAMFER_MM, radius, edge)
-    bore = _inside(BORE_RADIUS_MM + CHAMFER_MM, radius, edge) - _inside(BORE_RADIUS_MM, radius, edge)
-    face += outer * (12 + 62 * towards_light) - bore * (10 + 62 * towards_light)
-    picture = picture * (1 - on_washer) + face * on_washer
-    # The bore's wall throws a shadow onto the belt below.
-    wall = _inside(BORE_RADIUS_MM, radius, edge) * (1 - _inside(BORE_RADIUS_MM, np.hypot(x - 1.2, y - 1.2), 0.8))
-    picture *= 1 - 0.55 * wall
-
+    picture = blank.with_face(_turned_face(blank.shape, blank.mm_per_px, turn_deg, rng))
+    x, y, edge = blank.x, blank.y, blank.mm_per_px
     for hole_x, hole_y in hole_centres(turn_deg):
         reach = HOLE_RADIUS_MM + 2 * CHAMFER_MM
-        top, bottom = (max(0, round((hole_y + side * reach) / mm_per_px + middle_y)) for side in (-1, 1))
-        left, right = (max(0, round((hole_x + side * reach) / mm_per_px + middle_x)) for side in (-1, 1))
+        top, bottom = (max(0, round((hole_y + side * reach) / edge + blank.middle_y)) for side in (-1, 1))
+        left, right = (max(0, round((hole_x + side * reach) / edge + blank.middle_x)) for side in (-1, 1))
         place = picture[top:bottom, left:right]
         if place.size == 0:
             continue
@@ -113,7 +129,7 @@ def _washer(belt: Floats, mm_per_px: float, turn_deg: float, rng: np.random.Gene
         depth = _inside(HOLE_RADIUS_MM, near, edge)
         place *= 1 - depth
         place += depth * (26 + 10 * np.clip(near_x + near_y, -2, 2))
-    return cast(Grey, np.clip(np.rint(picture), 0, 255).astype(np.uint8))
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 
 def _turned_face(shape: tuple[int, ...], mm_per_px: float, turn_deg: float, rng: np.random.Generator) -> Floats:
