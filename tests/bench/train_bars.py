@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from models.catalogue import Catalogue
-from models.lifecycle.average_precision import mean_average_precision
+from models.lifecycle.average_precision import average_precisions
 from models.lifecycle.build import Order, build, parts
 from models.lifecycle.data.labelled_set import LabelledSet, open_set, save_set
 from models.lifecycle.data.sample import Box, Sample, Split
@@ -99,7 +99,8 @@ def _masks(test: Outcome, on: Material) -> Figures:
 def detector(iou: float) -> Callable[[Outcome, Material, Outcome, Material], Figures]:
     def figures(test: Outcome, on: Material, _kept: Outcome, _held: Material) -> Figures:
         truth = [on.boxes(i) for i in range(len(on))]
-        return {"mean_average_precision": mean_average_precision(test.findings, truth, on.classes, iou)}
+        each = average_precisions(test.findings, truth, on.classes, iou)
+        return {"mean_average_precision": float(np.mean(list(each.values())))} | {f"of_{n}": v for n, v in each.items()}
 
     return figures
 
