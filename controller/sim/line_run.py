@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -155,6 +156,7 @@ def run_line(
             jitter_ms=settings.jitter_ms,
             seed=settings.seed,
             parts=settings.parts,
+            recipe_id=recipe_id(settings),
             belt=belt,
             barrier=barrier(settings, folder) if settings.acquisition == "hardware" else None,
             gate_delay_ms=settings.gate_delay_ms,
@@ -174,6 +176,12 @@ def run_line(
         finally:
             plc.kill()
         return replace(report, computer=computer.result)
+
+
+def recipe_id(settings: LineSettings) -> int:
+    """The number that the PLC's triggers name, as the product's recipe.toml states it."""
+    text = (settings.recipes / settings.product / "recipe.toml").read_text(encoding="utf-8")
+    return int(tomllib.loads(text)["id"])
 
 
 def barrier(settings: LineSettings, folder: Path) -> BarrierSettings:
