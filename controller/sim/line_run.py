@@ -31,6 +31,7 @@ from controller.sim.status_view import StatusClients, StatusView
 from controller.sim.tally import LatencyMs, PartTally, Truth, percentiles, truth_of
 from controller.sim.view_set import ViewSet
 from controller.sim.workspace import GENTL_CAMERA, PACKAGES, RECIPES, SIM_CAMERA, Workspace, make_workspace
+from statemachines.vocabulary import Verdict
 
 _START_S = 60.0
 _MARGIN_MS = 20.0
@@ -96,10 +97,11 @@ class LineReport:
 
     @property
     def faultless(self) -> bool:
-        """The four zeros, and an answer for every trigger."""
+        """The four zeros, an answer for every trigger, and a decision for some: a line without any inspects nothing."""
         figures = self.tally.figures
         four = (figures.missing, figures.duplicate, self.wrong_part, figures.late_acted)
-        return not any(four) and figures.answered == figures.triggers > 0
+        decided = set(figures.verdicts) - {Verdict.NO_DECISION.name}
+        return not any(four) and figures.answered == figures.triggers > 0 and bool(decided)
 
     def as_json(self) -> dict[str, object]:
         figures = self.tally.figures

@@ -182,7 +182,7 @@ def _order(name: str, bar: Bar, data: LabelledSet, args: argparse.Namespace) -> 
     catalogue = Catalogue.model_validate({"schema": 1, "product": name, "defects": kinds})
     settings = Settings(task=bar.task, steps=args.steps, side=args.side, threads=args.threads)
     naming = Naming(name, "1.0.0", "evaluation only", created="2026-01-01T00:00:00+00:00")
-    return Order(data.root, catalogue, args.out / "builds" / name, naming, settings)
+    return Order(data.root, catalogue, args.out / "builds" / data.root.name, naming, settings)
 
 
 def prepared(source: Path, root: Path, task: Task) -> LabelledSet:

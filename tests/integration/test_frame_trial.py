@@ -1,7 +1,7 @@
 """The line on GenTL cameras that it triggers itself, with spoilt frames: a short trial, and its long ones.
 
-How many good frames come in time, and how many answers, is the computer's matter, which runs other tests beside the
-short trial; that no frame is another part's, and that no part without a usable frame is believed, is ours.
+How many good frames come in time, and how many answers, is the computer's matter, and held by the long trial; that no
+frame is another part's, and that no part without a usable frame is believed, is ours.
 """
 
 from __future__ import annotations
